@@ -30,6 +30,9 @@ class EngineError(Exception):
         self.fix = fix
         self.plugin = plugin
 
+    def __str__(self) -> str:
+        return self.what
+
     def to_plain(self) -> dict[str, str]:
         """Return the error as JSON-ready data, its class by name."""
         return {"error": type(self).__name__, "what": self.what, "fix": self.fix, "plugin": self.plugin}

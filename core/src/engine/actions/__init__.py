@@ -1,0 +1,1 @@
+"""Actions: what touches the machine, as values. Start with `engine.actions.base`."""

@@ -1,0 +1,151 @@
+"""The contract of cgroup drivers: a group for each container, limits in the units of the OCI runtime-spec.
+
+Vocabulary:
+
+    *parent*     the cgroup (``/engine-<mark>``) or slice (``machine.slice``) that holds this root's containers
+    *group*      one container's cgroup: a directory in each hierarchy (`engine.linux.cgroups.Group`, plain data)
+    *limits*     `engine.spec.runtime.Resources`: the ``linux.resources`` object of an OCI config.json
+
+Lifecycle. The command's process calls `plan` and gives the answer to the shim, which runs ``before``, clones the
+container's init (into ``clone_into`` when the kernel can), and runs ``after``. When the container ended, the shim (or
+whoever finds it abandoned) undoes the journalled steps: that kills what is left in the group and removes it. Neither
+needs the driver, so nothing of a plugin is imported in the shim.
+
+Three ways to put a process into its group, and a driver takes the one that fits:
+
+    cgroupfs on v2      ``before`` makes the directory and opens it into the slot ``cgroup``; the clone lands in it
+    cgroupfs on v1      ``after`` writes the pid to every ``cgroup.procs``; in hybrid it joins the v2 tree as well
+                        (freeze, kill and pressure are there)
+    systemd             ``unit`` names a call of this driver that needs the pid: the scope is made with it; the shim
+                        asks the command to make it, and runs ``after`` when that is done
+
+A runtime that manages the cgroup itself (runc) gets ``oci_path`` and, when set, ``--systemd-cgroup``; then the steps
+are not run, so that two never write the same files.
+
+`plan` is pure: it looks at the hierarchy found when the driver was made and touches nothing. `probe`, `statistics` and
+`read_back` read. All of it runs in the command's process, as root (or the user's own systemd manager), in the host's
+namespaces.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from engine.actions.base import Step
+from engine.contracts.common import Probe
+from engine.linux.cgroups import Group
+from engine.spec.runtime import Resources
+
+
+class Capability(StrEnum):
+    """What a driver can limit or do on this machine. What is not declared must be refused by name (`Unsupported`)."""
+
+    CPU = "cpu"
+    CPUSET = "cpuset"
+    MEMORY = "memory"
+    SWAP = "swap"
+    PIDS = "pids"
+    DEVICES = "devices"
+    FREEZE = "freeze"
+    STATISTICS = "statistics"
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupConfig:
+    """What the factory hook gets. ``parent`` is the user's ``--cgroup-parent``, or ``""`` for the driver's default below
+    the calling process's own cgroup or slice; ``mark`` distinguishes this engine root (8 hex digits) in every name."""
+
+    parent: str
+    mark: str
+    options: Mapping[str, str]
+
+
+class UnitCall(NamedTuple):
+    """A call of the driver's `run_unit` that needs the pid of the container's init; ``arguments`` is plain data."""
+
+    description: str
+    arguments: Mapping[str, Any]
+
+
+class CgroupPlan(NamedTuple):
+    """How to make and join a container's group.
+
+    ``group``     where it is, for freezing, killing and reading
+    ``before``    steps of phase PARENT_BEFORE: directories (journalled), limits, the slot to clone into
+    ``unit``      a call to make with the pid, after the clone, before ``after``; or None
+    ``after``     steps of phase PARENT_AFTER: joining, and limits that need the group to have been made by ``unit``
+    ``oci_path``  ``linux.cgroupsPath`` for a runtime that manages the cgroup itself
+    ``oci_systemd``  that runtime is told to go through systemd
+    """
+
+    group: Group
+    before: tuple[Step, ...]
+    unit: UnitCall | None
+    after: tuple[Step, ...]
+    oci_path: str
+    oci_systemd: bool = False
+
+
+class Statistics(NamedTuple):
+    """Counters of a group, in bytes, nanoseconds and counts; None where the hierarchy does not tell."""
+
+    cpu_ns: int | None = None
+    cpu_user_ns: int | None = None
+    cpu_system_ns: int | None = None
+    periods: int | None = None
+    throttled_periods: int | None = None
+    throttled_ns: int | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    memory_cache_bytes: int | None = None
+    oom_kills: int | None = None
+    pids: int | None = None
+    pids_limit: int | None = None
+
+
+class CgroupDriver(ABC):
+    """A cgroup driver on this machine. See the module's text for vocabulary and lifecycle."""
+
+    capabilities: frozenset[Capability] = frozenset()
+
+    @abstractmethod
+    def probe(self) -> Probe:
+        """Say whether groups can be made here: hierarchies mounted, writable, a bus that answers."""
+
+    @abstractmethod
+    def plan(self, name: str, resources: Resources, *, parent: str = "") -> CgroupPlan:
+        """Return how to make the group ``name`` (``[a-z0-9-]+``, the container's ID) with these limits.
+
+        ``parent`` overrides the configured one. Pure. Raises `Unsupported`, naming the limit, for what this hierarchy
+        or driver cannot hold, and `InvalidInput` for values no kernel would take. Nothing is dropped in silence.
+        """
+
+    @abstractmethod
+    def group(self, name: str, *, parent: str = "") -> Group:
+        """Return where the group of that name is (whether it exists or not)."""
+
+    @abstractmethod
+    def run_unit(self, arguments: Mapping[str, Any], pid: int) -> None:
+        """Do the `UnitCall` of a plan: make the scope with ``pid`` in it, and return when that is done.
+
+        Called in the command's process while the container's init waits. Drivers without units raise `Unsupported`.
+        """
+
+    @abstractmethod
+    def update(self, name: str, resources: Resources, *, parent: str = "") -> None:
+        """Change the limits of a running group: only the fields that are set. Raises as `plan` does; on a failure the
+        limits before are restored."""
+
+    @abstractmethod
+    def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
+        """Return what the kernel holds for each limit set in ``resources``: dotted OCI name (``memory.limit``) to the
+        file's text. `engine inspect` shows it beside what was asked."""
+
+    @abstractmethod
+    def statistics(self, group: Group) -> Statistics:
+        """Return the counters now. Raises `NotFound` when the group is gone."""
