@@ -1,7 +1,7 @@
 """Print every outside dependency of the workspace, one requirement a line: the input of ``./dev lock``.
 
-Read from the pyproject.toml files: the dependencies and extras of each distribution (less the workspace's own ones), the
-build requirements, and the root's dependency group ``dev``.
+Read from the pyproject.toml files: the dependencies and extras of each distribution (less the workspace's own ones),
+the build requirements, and the root's dependency group ``dev``.
 """
 
 from __future__ import annotations
