@@ -5,7 +5,7 @@ A runtime has two halves, because two processes need it:
     *driver*   in the command's process, everything imported: `Runtime`, made by the hook ``runtime``. It looks at the
                machine and translates the specification into steps. Pure: it starts nothing.
     *stage*    in the shim's process, lean (standard library, `engine.linux`, `engine.actions`, itself): a module named
-               by ``Runtime.stage`` that has the functions of `Stage`. It runs those steps and starts the process.
+               by ``Runtime.stage`` with the functions of `engine.actions.task.Stage`. It starts the process.
 
 Lifecycle of a container's init, all in the shim::
 
@@ -31,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from engine.actions.base import Step
 from engine.contracts.common import Probe
@@ -78,6 +79,10 @@ class Runtime(ABC):
         the returned ones of the same phase. Raises `Unsupported` for what this runtime cannot do, by the
         specification's name of it (``linux.intelRdt``), and `InvalidInput` for what no runtime could.
         """
+
+    def arguments(self) -> Mapping[str, Any]:
+        """Return plain data for the stage (``Task.arguments``): paths of binaries, options."""
+        return {}
 
     @abstractmethod
     def plan_exec(self, spec: Spec, process: Process) -> Sequence[Step]:
