@@ -14,8 +14,9 @@ needs the driver, so nothing of a plugin is imported in the shim.
 Three ways to put a process into its group, and a driver takes the one that fits:
 
     cgroupfs on v2      ``before`` makes the directory and opens it into the slot ``cgroup``; the clone lands in it
-    cgroupfs on v1      ``after`` writes the pid to every ``cgroup.procs``; in hybrid it joins the v2 tree as well
-                        (freeze, kill and pressure are there)
+    cgroupfs on v1      ``before`` opens the ``tasks`` files into slots, ``inside`` makes the child write itself there: a
+                        process that moves itself skips the lock that costs others 10 ms; in hybrid it is also cloned
+                        into the v2 tree (freeze, kill and pressure are there)
     systemd             ``unit`` names a call of this driver that needs the pid: the scope is made with it; the shim
                         asks the command to make it, and runs ``after`` when that is done
 
@@ -80,6 +81,8 @@ class CgroupPlan(NamedTuple):
     ``after``     steps of phase PARENT_AFTER: joining, and limits that need the group to have been made by ``unit``
     ``oci_path``  ``linux.cgroupsPath`` for a runtime that manages the cgroup itself
     ``oci_systemd``  that runtime is told to go through systemd
+    ``inside``    steps of phase CHILD_BEFORE_PIVOT that the child runs before all others, and before it makes a cgroup
+                  namespace (whose root is where the child is at that moment)
     """
 
     group: Group
@@ -88,6 +91,7 @@ class CgroupPlan(NamedTuple):
     after: tuple[Step, ...]
     oci_path: str
     oci_systemd: bool = False
+    inside: tuple[Step, ...] = ()
 
 
 class Statistics(NamedTuple):
