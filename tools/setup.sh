@@ -111,20 +111,28 @@ set_up_locked() {
 }
 
 set_up_now() {
-    local stamp started
+    local started
     started=$(mktemp)
     [[ $python != /usr/bin/python3 ]] || install_packages python3-venv
     install_packages "${packages_engine[@]}"
     case $1 in test | bench) install_packages "${packages_test[@]}" ;; esac
-    make_environment
-    stamp=$venv/.set-up-$1
-    install_workspace
-    local files=("$lock" "$root"/tools/setup.sh "$root"/core/pyproject.toml "$root"/plugins/*/pyproject.toml)
-    printf '%s\n%s\n' "$(readlink -f "$python")" "${files[*]}" >"$stamp.new"
-    touch -r "$started" "$stamp.new"
-    mv "$stamp.new" "$stamp"
+    if [[ $1 == engine ]] || ! is_current engine; then
+        make_environment
+        install_workspace
+        write_stamp engine "$started"
+    fi
+    [[ $1 == engine ]] || write_stamp "$1" "$started"
     rm -f "$started"
     say "${venv##*/} is ready"
+}
+
+# write_stamp WHAT FILE: note what the set-up was made from, as of the time of FILE, when it began.
+write_stamp() {
+    local stamp=$venv/.set-up-$1
+    local files=("$lock" "$root"/tools/setup.sh "$root"/core/pyproject.toml "$root"/plugins/*/pyproject.toml)
+    printf '%s\n%s\n' "$(readlink -f "$python")" "${files[*]}" >"$stamp.new"
+    touch -r "$2" "$stamp.new"
+    mv "$stamp.new" "$stamp"
 }
 
 # Resolve every distribution's dependencies together, for each Python and architecture at once, into requirements.lock.

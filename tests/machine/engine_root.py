@@ -1,0 +1,127 @@
+"""An engine of one test's own, and how everything that it made is taken away again, also when the test fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.machine import processes, snapshot
+
+ENGINE = Path(sys.executable).parent / "engine"
+PLACE = Path("/var/tmp")
+"""Where roots are made: on the machine's disk, since an overlay's upper layer cannot lie on another overlay."""
+
+
+class EngineRoot:
+    """Root, state and cgroup parent of one engine, all bearing a mark.
+
+    ``environment`` is what its commands run with; a test may add to it.
+    """
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+        self.place = PLACE / mark
+        self.root = self.place / "root"
+        self.state = self.place / "state"
+        self.cgroup_parent = mark
+        self.environment = os.environ | {"ENGINE_CGROUP_PARENT": mark}
+
+    def make(self) -> None:
+        """Make its directories, empty."""
+        for directory in (self.root, self.state):
+            directory.mkdir(parents=True)
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        """Return the whole command line of an engine command."""
+        return [str(ENGINE), "--root", str(self.root), "--state", str(self.state), *map(str, arguments)]
+
+    def run(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run an engine command to its end and return its status and texts. ``options`` are subprocess.run's."""
+        settings: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60, "stdin": subprocess.DEVNULL}
+        if "input" in options:
+            del settings["stdin"]
+        settings |= options
+        return subprocess.run(
+            self.command(*arguments), env={**self.environment, **(env or {})}, check=False, **settings
+        )
+
+    def popen(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start an engine command. ``options`` are subprocess.Popen's."""
+        settings = {"text": True, **options}
+        return subprocess.Popen(self.command(*arguments), env={**self.environment, **(env or {})}, **settings)
+
+    def close(self) -> list[str]:
+        """Remove every container, then take away whatever is still there; return what that was, in words."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            names = self.run("ps", "--all", "--quiet").stdout.split()
+            if names:
+                self.run("rm", "--force", *names)
+        left = self._left_patiently()
+        self._take_away()
+        return left
+
+    def _left_patiently(self) -> list[str]:
+        deadline = time.monotonic() + 5
+        while (left := list(self._left())) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return left
+
+    def _left(self) -> Iterator[str]:
+        """Yield, in words, each process, mount, loop device and cgroup that bears the mark."""
+        for process in self._processes():
+            yield f"process {process.pid}: {process.command or process.state}"
+        for thing in (*snapshot.mounts(), *snapshot.loop_devices(), *self._cgroups()):
+            if self.mark in thing.name + thing.details:
+                yield f"{thing.kind} {thing.name}"
+
+    def _processes(self) -> list[processes.Process]:
+        """Return the processes that name the mark, but this one."""
+        found = processes.everything().values()
+        return [
+            process
+            for process in found
+            if process.pid != os.getpid() and self.mark in process.command + process.cgroups
+        ]
+
+    def _cgroups(self) -> list[snapshot.Thing]:
+        """Return the cgroups below the parent: the parent itself is the test's own, and may stay until the end."""
+        return [thing for thing in snapshot.cgroups() if f"{self.mark}/" in thing.name]
+
+    def _take_away(self) -> None:
+        for process in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        for mount in reversed(list(snapshot.mounts())):
+            if self.mark in mount.name:
+                subprocess.run(["umount", "--lazy", mount.name.rpartition(" (id ")[0]], check=False)
+        for device in snapshot.loop_devices():
+            if self.mark in device.name:
+                subprocess.run(["losetup", "--detach", f"/dev/{device.name.split()[0]}"], check=False)
+        for cgroup in sorted(snapshot.cgroups(), reverse=True):
+            if self.mark in cgroup.name:
+                _remove_cgroup(cgroup.name)
+        shutil.rmtree(self.place)
+
+
+def _remove_cgroup(directory: str) -> None:
+    """Remove one cgroup; the kernel may say EBUSY for a moment after its last process died."""
+    deadline = time.monotonic() + 5
+    while os.path.isdir(directory):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,29 @@
+"""The marks by which what a test makes is known as its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+
+RUN = "ENGINE_TEST_RUN"
+"""Environment: the run's own six hex digits, set by the process that controls it and inherited by its workers."""
+TEST = "ENGINE_TEST"
+"""Environment: the node id of the test that runs."""
+PREFIX = "engine-test-"
+PATTERN = re.compile(rf"{PREFIX}[0-9a-f]{{6}}(?:-[0-9a-f]{{8}})?")
+
+
+def begin_run() -> str:
+    """Return this run's digits, drawing them when there are none yet."""
+    return os.environ.setdefault(RUN, os.urandom(3).hex())
+
+
+def of_run() -> str:
+    """Return the beginning of every mark of this run."""
+    return f"{PREFIX}{begin_run()}"
+
+
+def of(nodeid: str) -> str:
+    """Return the mark of a test: 27 characters, fit for a file, a cgroup and a host name."""
+    return f"{of_run()}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
