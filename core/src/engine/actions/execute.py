@@ -9,7 +9,7 @@ from typing import NamedTuple
 from engine.actions.base import Action, Slots, Step, kind_of
 from engine.actions.journal import Journal, read
 from engine.errors import EngineError, KernelError
-from engine.linux.syscalls import explain
+from engine.linux.explanations import explain
 
 
 class Timed(NamedTuple):

@@ -7,9 +7,17 @@ from typing import NamedTuple
 
 from engine.actions.base import Slots, action
 from engine.linux import mounts
+from engine.linux.overlay import new_overlay
 
 MountRow = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]
 """fstype, source, options, attributes: `engine.contracts.storage.Mount` as plain data."""
+
+_ATTRIBUTES = {
+    "ro": mounts.MOUNT_ATTR_RDONLY,
+    "nosuid": mounts.MOUNT_ATTR_NOSUID,
+    "nodev": mounts.MOUNT_ATTR_NODEV,
+    "noexec": mounts.MOUNT_ATTR_NOEXEC,
+}
 
 
 @action("mount")
@@ -29,13 +37,27 @@ class MountRootfs(NamedTuple):
 
     def run(self, slots: Slots) -> None:
         """Mount, and open the result with O_PATH."""
-        for fstype, source, options, attributes in self.rows:
-            if fstype == "bind":
-                fd = mounts.bind_fd(-100, source, recursive=False, attributes=attributes)
-            else:
-                fd = mounts.new_mount(fstype, options, attributes, source)
+        for row in self.rows:
+            fd = _mounted(*row)
             try:
-                mounts.attach(fd, -100, self.target)
+                mounts.attach(fd, mounts.AT_FDCWD, self.target)
             finally:
                 os.close(fd)
         slots["rootfs"] = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _mounted(fstype: str, source: str, options: tuple[tuple[str, str], ...], attributes: tuple[str, ...]) -> int:
+    attrs = 0
+    for word in attributes:
+        attrs |= _ATTRIBUTES[word]
+    if fstype == "bind":
+        return mounts.bind_fd(mounts.AT_FDCWD, source, attr_set=attrs)
+    keyed: dict[str, list[str]] = {}
+    for key, value in options:
+        keyed.setdefault(key, []).append(value)
+    lowers = keyed.pop("lowerdir+", [])
+    rest = {key: values[-1] or None for key, values in keyed.items()}
+    if fstype == "overlay":
+        upper, work = rest.pop("upperdir", None), rest.pop("workdir", None)
+        return new_overlay(lowers, upper, work, rest, attrs, source)
+    return mounts.new_mount(fstype, rest, attrs, source)

@@ -1,0 +1,50 @@
+"""Start a shim: the command's side of `engine.shim.main`.
+
+The interpreter is isolated (``-I``: no environment, no user site; ``-S``: no site at all), so it starts in the time of
+a bare one and cannot be led to import anything but the engine's own directories. It may be started before the plan
+is known: it imports its modules while the command still computes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+_PROGRAM = "import sys; sys.path[:0] = {paths!r}; from engine.shim.main import main; main()"
+
+
+class Launched:
+    """A shim that waits for its plan: its pid and the socket to it. `close` gives up a shim that got none."""
+
+    def __init__(self, pid: int, connection: socket.socket) -> None:
+        self.pid, self.connection = pid, connection
+
+    def close(self) -> None:
+        """Close the socket, and reap the shim if it has ended."""
+        self.connection.close()
+
+    def reap(self) -> None:
+        """Wait for the shim to end: it does so at once when told that all is done."""
+        os.waitpid(self.pid, 0)
+
+
+def launch() -> Launched:
+    """Start a shim in a session of its own, with an empty environment and /dev/null as its standard streams."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with theirs:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM.format(paths=[source])],
+            {},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
+            ],
+            setsid=True,
+            setsigmask=(),
+        )
+    return Launched(pid, ours)

@@ -1,0 +1,163 @@
+"""The shim's program: started by `engine.shim.launch` in a bare interpreter, with the launcher's socket as 3.
+
+It runs as root in a session and a mount namespace of its own (a slave of the host's, so that nothing it mounts shows on
+the host and what the host unmounts goes away here). It is the subreaper of everything the container leaves behind.
+Standard error is the file ``shim.log`` beside the container: empty, unless something went wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from time import time_ns
+from typing import Any
+
+from engine.actions.task import Stage, Task
+from engine.errors import EngineError, StateError, from_plain
+from engine.linux import mounts, namespaces, processes
+from engine.shim import protocol, records
+from engine.shim.connection import Connection
+from engine.shim.container import Container
+from engine.shim.loop import Loop
+from engine.shim.plan import Plan
+from engine.shim.process import Log
+from engine.shim.server import Server
+
+LAUNCHER_FD = 3
+
+
+def main() -> None:
+    """Keep one container until it has ended and everyone was told; never returns."""
+    launcher = socket.socket(fileno=LAUNCHER_FD)
+    launcher.set_inheritable(False)
+    code = 1
+    try:
+        code = serve(launcher)
+    except BaseException as error:
+        report(error)
+    finally:
+        os._exit(code)  # nothing to finalize: skipping the interpreter's shutdown saves several milliseconds
+
+
+def report(error: BaseException) -> None:
+    """Write an unexpected failure to the shim's log, with its traceback."""
+    import traceback
+
+    os.write(2, f"{time_ns()} {''.join(traceback.format_exception(error))}".encode())
+
+
+def serve(launcher: socket.socket) -> int:
+    """Receive the plan, start the container, serve it to its end."""
+    first = protocol.receive(launcher)
+    if first is None:
+        return 0  # the command gave up before it had a plan
+    plan, stage = read_plan(json.loads(first[1]))
+    isolate()
+    loop = Loop()
+    try:
+        container = Container(loop, plan, stage, open_sink(plan))
+        records.write(container.state_fd, "shim", processes.identity(), sync=False)
+        server = Server(loop, container)
+        init = container.start(lambda pid: ask_for_unit(launcher, pid))
+    except (EngineError, OSError) as error:
+        refuse(launcher, error)
+        return 1
+    connection = server.adopt(launcher)
+    connection.send(protocol.control({"started": init.pid}))
+    if plan.attach:
+        server.follow(connection, init)
+    else:
+        connection.finish()
+    loop.run(lambda: init.ended is not None)
+    say_goodbye(loop, server, container, connection)
+    return 0
+
+
+def read_plan(message: dict[str, Any]) -> tuple[Plan, Stage]:
+    """Import the stage (which registers its actions) and decode the plan."""
+    if message.get("op") != "start":
+        raise StateError(f"the launcher said {message.get('op')!r} first")
+    data = message["plan"]
+    sys.path.extend(path for path in data["paths"] if path not in sys.path)
+    __import__(data["stage"])
+    stage: Any = sys.modules[data["stage"]]
+    return Plan.of_plain(data, Task.of_plain(data["task"])), stage
+
+
+def isolate() -> None:
+    """Leave the launcher's session, mount namespace and signals; become the subreaper of what will be left behind."""
+    namespaces.unshare(namespaces.CLONE_NEWNS)
+    mounts.make_propagation("/", mounts.MS_SLAVE | mounts.MS_REC)
+    processes.set_child_subreaper()
+    processes.set_name("engine-shim")
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def open_sink(plan: Plan) -> Log | None:
+    """Open the log driver's sink; its first failure is reported, and the container goes on without a log."""
+    if plan.sink is None:
+        return None
+    module, arguments = plan.sink
+    __import__(module)
+    fd = os.open(plan.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sink = sys.modules[module].open(fd, arguments)
+    failed = False
+
+    def write(stream: str, data: bytes, nanoseconds: int) -> None:
+        nonlocal failed
+        try:
+            sink.write(stream, data, nanoseconds)
+        except OSError as error:
+            if not failed:
+                os.write(2, f"{nanoseconds} the log cannot be written: {error}\n".encode())
+            failed = True
+
+    return write
+
+
+def ask_for_unit(launcher: socket.socket, pid: int) -> None:
+    """Have the launcher make the cgroup driver's unit around ``pid``: the driver is in its process, not in this one."""
+    launcher.sendall(protocol.control({"unit": pid}))
+    answer = protocol.receive(launcher)
+    if answer is None:
+        raise StateError("the command that started the container was killed before its cgroup was made")
+    if answer[0] == protocol.ERROR:
+        raise from_plain(json.loads(answer[1]))
+
+
+def refuse(launcher: socket.socket, error: EngineError | OSError) -> None:
+    """Tell the launcher why there is no container."""
+    plain = (error if isinstance(error, EngineError) else EngineError(f"the shim failed: {error}")).to_plain()
+    try:
+        launcher.sendall(protocol.frame(protocol.ERROR, json.dumps(plain).encode()))
+    except OSError:  # it was killed: nobody to tell
+        report(error)
+
+
+def say_goodbye(loop: Loop, server: Server, container: Container, launcher: Connection) -> None:
+    """Clean up, tell every client, and see to it that ``--rm`` is kept."""
+    ended = container.finish()
+    server.stop_listening()
+    attached = launcher if container.plan.attach and not launcher.closed else None
+    for connection in list(server.connections):
+        connection.send(protocol.exit_frame(ended))
+        if connection is not attached:
+            connection.finish()
+    removed = False
+
+    def on_frame(_connection: Connection, kind: int, payload: bytes) -> None:
+        nonlocal removed
+        removed = removed or (kind == protocol.CONTROL and json.loads(payload).get("op") == "removed")
+
+    if attached is not None:
+        attached.on_frame = on_frame
+    loop.run(lambda: not server.connections)
+    if container.plan.remover and not removed:
+        os.execv(container.plan.remover[0], list(container.plan.remover))
+
+
+

@@ -1,0 +1,51 @@
+"""What the launcher tells the shim: everything about one run of one container, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from engine.actions.task import Task
+from engine.linux.cgroups import Group
+
+
+class Plan(NamedTuple):
+    """One run.
+
+    ``directory``   the container's own directory (config.json, rootfs, log, exit), the runtime's bundle
+    ``state``       its state directory (journal, identities, socket)
+    ``stage``       the runtime's stage module; ``paths``: where it and the sink are found
+    ``group``       the container's cgroup, for killing and exec; None when there is none to watch
+    ``unit``        ask the launcher to make the cgroup driver's unit once there is a pid
+    ``sink``        the log driver's module and arguments, or None
+    ``stdin``       "none", "once" (closed when the first attached client closes it) or "open"
+    ``attach``      the launcher's connection is the first attached client
+    ``sync``        the exit record is on disk before anyone is told (not needed when it is removed at once)
+    ``timeout``     seconds after which the container is killed; 0: never
+    ``remover``     command that removes the container when it ended and the launcher is gone (``--rm``); empty: keep
+    """
+
+    directory: str
+    state: str
+    stage: str
+    paths: Sequence[str]
+    task: Task
+    group: Group | None
+    unit: bool
+    sink: Sequence[Any] | None
+    stdin: str
+    attach: bool
+    sync: bool
+    timeout: float
+    remover: Sequence[str]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        group = None if self.group is None else self.group.to_plain()
+        return {**self._asdict(), "task": self.task.to_plain(), "group": group}
+
+    @staticmethod
+    def of_plain(data: Mapping[str, Any], task: Task) -> Plan:
+        """Return the plan that `to_plain` described; its task is decoded apart, once the stage's actions are known."""
+        group = None if data["group"] is None else Group.from_plain(data["group"])
+        return Plan(**{**data, "task": task, "group": group})

@@ -1,0 +1,101 @@
+"""What the shim and its clients say to each other over a Unix stream socket.
+
+Every message is a frame: one byte of type, four bytes of length (big endian), the payload. A client's first frame is
+``CONTROL`` with a JSON object whose ``op`` says what it wants; what follows depends on it:
+
+    start    (the launcher's connection only) the whole plan; answered by ``unit`` requests, then ``started``; with
+             ``attach`` it goes on as an attach
+    attach   STDIN frames and their end, RESIZE and SIGNAL go in; STDOUT and STDERR frames come out, then EXIT
+    exec     a process to run beside the container's init; answered by ``started``, then as attach
+    signal   send a signal to the init, or with ``all`` to every process of the container
+    stop     the stop signal, the wait, the kill; answered by EXIT when the container is gone
+    wait     answered by EXIT
+
+A request that fails is answered with ERROR, an `engine.errors.EngineError` as plain data. EXIT carries `Exit`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL = range(9)
+HEADER = 5
+MAX_PAYLOAD = 16 << 20
+"""A frame longer than this is a broken peer. A plan with a large environment stays far below it."""
+
+
+class Exit(NamedTuple):
+    """How a process ended.
+
+    ``code``      the exit status, or 128 + signal
+    ``signal``    the signal that killed it, or 0
+    ``oom``       the kernel's out-of-memory killer was at work in its cgroup
+    ``reason``    in words, when the engine ended it: "timeout", "the shim was killed", …; else ""
+    ``finished``  nanoseconds since the epoch
+    """
+
+    code: int
+    signal: int = 0
+    oom: bool = False
+    reason: str = ""
+    finished: int = 0
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    """Return one frame."""
+    return bytes([kind]) + len(payload).to_bytes(4, "big") + payload
+
+
+def control(message: Any) -> bytes:
+    """Return a CONTROL frame of JSON."""
+    return frame(CONTROL, json.dumps(message).encode())
+
+
+def exit_frame(ended: Exit) -> bytes:
+    """Return an EXIT frame."""
+    return frame(EXIT, json.dumps(ended).encode())
+
+
+class Decoder:
+    """Cuts a byte stream into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the frames that ``data`` completes. Raises ``ValueError`` for a length beyond `MAX_PAYLOAD`."""
+        self._buffer += data
+        while len(self._buffer) >= HEADER:
+            length = int.from_bytes(self._buffer[1:HEADER], "big")
+            if length > MAX_PAYLOAD:
+                raise ValueError(f"a frame of {length} bytes")
+            if len(self._buffer) < HEADER + length:
+                return
+            kind, payload = self._buffer[0], bytes(self._buffer[HEADER : HEADER + length])
+            del self._buffer[: HEADER + length]
+            yield kind, payload
+
+
+def receive(connection: socket.socket) -> tuple[int, bytes] | None:
+    """Return the next frame of a blocking socket, or None at its end."""
+    header = _exactly(connection, HEADER)
+    if header is None:
+        return None
+    length = int.from_bytes(header[1:], "big")
+    if length > MAX_PAYLOAD:
+        raise ValueError(f"a frame of {length} bytes")
+    payload = _exactly(connection, length)
+    return None if payload is None else (header[0], payload)
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes | None:
+    data = b""
+    while len(data) < count:
+        piece = connection.recv(count - len(data))
+        if not piece:
+            return None
+        data += piece
+    return data

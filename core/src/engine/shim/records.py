@@ -1,0 +1,57 @@
+"""The files by which a shim tells others what it keeps; each is written whole, beside its place, and renamed.
+
+In the state directory ``<state>/containers/<id>`` (forgotten by a reboot): ``shim`` and ``init``, the identities of the
+two processes. In the container's own directory ``<root>/containers/<id>``: ``exit``, how the last run ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from engine.errors import StateError
+from engine.linux.processes import Identity
+from engine.shim.protocol import Exit
+
+
+def write(directory_fd: int, name: str, value: tuple[object, ...], *, sync: bool) -> None:
+    """Write a named tuple as JSON; with ``sync``, it is on the disk when this returns."""
+    fd = os.open(f".{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
+    try:
+        os.write(fd, json.dumps(value).encode())
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(f".{name}", name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+    if sync:
+        os.fsync(directory_fd)
+
+
+def read_identity(directory_fd: int, name: str) -> Identity | None:
+    """Return the recorded process, or None when there is no record."""
+    found = _read(directory_fd, name)
+    return None if found is None else Identity(int(found[0]), int(found[1]), str(found[2]))
+
+
+def read_exit(directory_fd: int) -> Exit | None:
+    """Return how the last run ended, or None while there is no record of it."""
+    found = _read(directory_fd, "exit")
+    return None if found is None else Exit(*found)
+
+
+def _read(directory_fd: int, name: str) -> list[Any] | None:
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        data = file.read()
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or len(found) < 3:
+        raise StateError(f"the record {name!r} of a container is damaged: {data[:80]!r}", fix="Remove the container.")
+    return found

@@ -1,0 +1,135 @@
+"""The shim's socket: who may ask what, and the answer to each request."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from engine.errors import EngineError, StateError
+from engine.shim import protocol
+from engine.shim.connection import Connection
+from engine.shim.container import Container
+from engine.shim.loop import READ, Loop
+from engine.shim.process import Kept
+
+SOCKET = "socket"
+
+
+class Server:
+    """Serves the clients of one container. Only root can connect: the state directory is its alone, mode 0700."""
+
+    def __init__(self, loop: Loop, container: Container) -> None:
+        self.loop, self.container = loop, container
+        self.connections: set[Connection] = set()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        # A path through the descriptor: a state directory may lie deeper than the 107 bytes that an address holds.
+        self._listener.bind(f"/proc/self/fd/{container.state_fd}/{SOCKET}")
+        self._listener.listen(64)
+        loop.watch(self._listener.fileno(), READ, lambda _events: self._accept())
+
+    def adopt(self, peer: socket.socket) -> Connection:
+        """Serve a connected socket."""
+        connection = Connection(self.loop, peer)
+        connection.on_frame = self._request
+        connection.on_close = self.connections.discard
+        self.connections.add(connection)
+        return connection
+
+    def follow(self, connection: Connection, kept: Kept) -> None:
+        """Make a connection an attached client of a process."""
+        kept.attach(connection)
+        leave = connection.on_close
+
+        def on_close(closed: Connection) -> None:
+            leave(closed)
+            self.connections.discard(closed)
+
+        connection.on_close = on_close
+
+    def stop_listening(self) -> None:
+        """Take no more clients."""
+        self.loop.forget(self._listener.fileno())
+        self._listener.close()
+
+    def _accept(self) -> None:
+        try:
+            peer, _address = self._listener.accept()
+        except BlockingIOError:  # the client gave up between the event and this call
+            return
+        self.adopt(peer)
+
+    def _request(self, connection: Connection, kind: int, payload: bytes) -> None:
+        try:
+            if kind != protocol.CONTROL:
+                raise StateError(f"the shim got frame {kind} before a request")
+            request = json.loads(payload)
+            handler = _HANDLERS.get(request["op"])
+            if handler is None:
+                raise StateError(f"this shim does not know the request {request['op']!r}; it is of another version")
+            handler(self, connection, request)
+        except EngineError as error:
+            connection.send(protocol.frame(protocol.ERROR, json.dumps(error.to_plain()).encode()))
+            connection.finish()
+        except OSError as error:
+            refused = EngineError(f"the shim could not do it: {error}")
+            connection.send(protocol.frame(protocol.ERROR, json.dumps(refused.to_plain()).encode()))
+            connection.finish()
+
+    def _init(self) -> Kept:
+        if self.container.init is None:
+            raise StateError("the container has not started yet")
+        return self.container.init
+
+    def _attach(self, connection: Connection, _request: dict[str, Any]) -> None:
+        connection.send(protocol.control({"attached": True, "terminal": self._init().console}))
+        self.follow(connection, self._init())
+
+    def _exec(self, connection: Connection, request: dict[str, Any]) -> None:
+        kept = self.container.execute(request)
+        connection.send(protocol.control({"started": kept.pid}))
+        if request["attach"]:
+            self.follow(connection, kept)
+        else:
+            connection.finish()
+
+    def _signal(self, connection: Connection, request: dict[str, Any]) -> None:
+        if request.get("all"):
+            self.container.signal_all(int(request["signal"]))
+        elif int(request["signal"]) == 9:
+            self.container.kill("")
+        else:
+            self._init().signal(int(request["signal"]))
+        connection.send(protocol.control({"sent": True}))
+        connection.finish()
+
+    def _stop(self, connection: Connection, request: dict[str, Any]) -> None:
+        self.container.stop(int(request["signal"]), float(request["timeout"]))
+        connection.on_frame = lambda *_: None
+
+    def _wait(self, connection: Connection, _request: dict[str, Any]) -> None:
+        connection.on_frame = lambda *_: None
+
+
+_Handler = Callable[[Server, Connection, dict[str, Any]], None]
+_HANDLERS: dict[str, _Handler] = {
+    "attach": Server._attach,
+    "exec": Server._exec,
+    "signal": Server._signal,
+    "stop": Server._stop,
+    "wait": Server._wait,
+}
+
+
+def connect(state_fd: int) -> socket.socket:
+    """Connect to the shim whose state directory this is. Raises `FileNotFoundError` or `ConnectionRefusedError`."""
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        peer.connect(f"/proc/self/fd/{state_fd}/{SOCKET}")
+    except OSError:
+        peer.close()
+        raise
+    os.set_blocking(peer.fileno(), True)
+    return peer
