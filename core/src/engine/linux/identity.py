@@ -1,0 +1,124 @@
+"""User and group ids: taking them on, and looking them up in a container's own /etc/passwd and /etc/group.
+
+The lookup is pure over the bytes of the two files (passwd(5), group(5)), which the image controls: nothing of the
+host's name service (``pwd``, NSS) is asked, and a line that is malformed is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from engine.errors import InvalidInput
+
+MAX_ID = (1 << 31) - 1
+"""The largest id that can be asked for, as in Docker."""
+
+
+class UserIds(NamedTuple):
+    """Who a process runs as. ``home`` is ``/`` for a user that the passwd file does not have."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+class _User(NamedTuple):
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+class _Group(NamedTuple):
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+def set_ids(uid: int, gid: int, groups: Sequence[int]) -> None:
+    """Take on the groups, the group and the user, real, effective and saved; needs CAP_SETGID and CAP_SETUID.
+
+    In this order, since the user's change gives the privilege up. Raises OSError (EINVAL: an id that has no mapping).
+    """
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def lookup_user(passwd: bytes, group: bytes, spec: str) -> UserIds:
+    """Return the ids that ``spec`` means: "", "user", "uid", "user:group", "uid:gid" or a mix, by Docker's rules.
+
+    A number is always an id, even where a user has it as a name, and need not be in the files. Without a group the
+    user's own and all that list them as a member are taken; with one it is the only one. An empty user is 0. The first
+    of several entries counts. Raises InvalidInput for a name that is not in the files, or a number out of range.
+    """
+    user_spec, _, group_spec = spec.partition(":")
+    user = _find_user(passwd, user_spec or "0")
+    if group_spec:
+        return UserIds(user.uid, _find_group(group, group_spec), (), user.home)
+    members_of = (entry.gid for entry in _groups(group) if user.name and user.name in entry.members)
+    return UserIds(user.uid, user.gid, tuple(dict.fromkeys(members_of)), user.home)
+
+
+def _find_user(passwd: bytes, spec: str) -> _User:
+    uid = _number(spec)
+    for user in _users(passwd):
+        if user.uid == uid if uid is not None else user.name == spec:
+            return user
+    if uid is None:
+        raise InvalidInput(
+            f"the container's /etc/passwd has no user {spec!r}",
+            fix="use a user of the image, or a number",
+        )
+    return _User("", _in_range(uid, spec), 0, "/")
+
+
+def _find_group(group: bytes, spec: str) -> int:
+    gid = _number(spec)
+    for entry in _groups(group):
+        if entry.gid == gid if gid is not None else entry.name == spec:
+            return entry.gid
+    if gid is None:
+        raise InvalidInput(
+            f"the container's /etc/group has no group {spec!r}",
+            fix="use a group of the image, or a number",
+        )
+    return _in_range(gid, spec)
+
+
+def _in_range(number: int, spec: str) -> int:
+    if 0 <= number <= MAX_ID:
+        return number
+    raise InvalidInput(f"{spec} is not a valid user or group id", fix=f"use a number from 0 to {MAX_ID}")
+
+
+def _number(text: str) -> int | None:
+    """Return the decimal number that the text is, or None; Python's own rules would take ``1_000`` and `` 7``."""
+    digits = text[1:] if text[:1] in {"-", "+"} else text
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 20 else None
+
+
+def _users(passwd: bytes) -> Iterator[_User]:
+    for fields in _lines(passwd, 4):
+        uid, gid = _number(fields[2]), _number(fields[3])
+        if uid is not None and gid is not None and 0 <= uid <= MAX_ID and 0 <= gid <= MAX_ID:
+            yield _User(fields[0], uid, gid, (fields[5] if len(fields) > 5 else "") or "/")
+
+
+def _groups(group: bytes) -> Iterator[_Group]:
+    for fields in _lines(group, 3):
+        gid = _number(fields[2])
+        if gid is not None and 0 <= gid <= MAX_ID:
+            members = fields[3].split(",") if len(fields) > 3 else []
+            yield _Group(fields[0], gid, tuple(member.strip() for member in members))
+
+
+def _lines(content: bytes, least: int) -> Iterator[list[str]]:
+    """Yield the fields of each line that has a name and at least ``least`` fields and is no comment."""
+    for line in content.decode("utf-8", "surrogateescape").split("\n"):
+        fields = line.strip().split(":")
+        if len(fields) >= least and fields[0] and not fields[0].startswith(("#", "+", "-")):
+            yield fields
