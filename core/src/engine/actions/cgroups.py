@@ -1,38 +1,49 @@
-"""Actions on cgroup directories. The journalled one outlives every process, so it is undone by kill and rmdir."""
+"""Actions on cgroup directories. Making one is journalled: it outlives every process; kill and rmdir undo it.
+
+A container's first process gets into its group in one of two cheap ways. The v2 directory is opened into the slot
+``cgroup`` and cloned into. The v1 ``tasks`` files are opened into slots before the clone and the child writes itself
+there: moving *another* process makes the kernel wait for an RCU grace period first (10 ms on a quiet machine), moving
+oneself does not.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import NamedTuple
 
-from engine.actions.base import Slots, action
-from engine.linux import cgroups
+from engine.actions.base import Phase, Slots, Step, action
+from engine.linux import bpf, cgroup_tree, cgroups
 
 
 @action("cgroup", journalled=True)
 class MakeCgroup(NamedTuple):
-    """Make one cgroup directory, and its parents below the mount point (cgroups(7)).
+    """Make a container's directory in each hierarchy, and the missing parents below the mount points (cgroups(7)).
 
-    ``inherit`` names files copied from the parent when they are empty (``cpuset.cpus`` and ``cpuset.mems`` on v1: no
-    task may join before they hold something). Undo kills what is inside and removes this directory, not the parents.
+    ``v2`` is the directory in the v2 hierarchy or ``""``; ``v1`` are pairs of controller and directory (several
+    controllers may share one). The name holds the mark of the engine's root and the container's ID, so whatever bears
+    it belongs to this container: an existing directory is an error, and undoing removes it all the same.
     """
 
-    path: str
-    inherit: tuple[str, ...] = ()
+    v2: str
+    v1: tuple[tuple[str, str], ...] = ()
+
+    def group(self) -> cgroups.Group:
+        """Return the directories as a group."""
+        return cgroups.Group(dict(self.v1), self.v2)
 
     def describe(self) -> str:
         """Return the sentence."""
-        return f"make cgroup {self.path}"
+        return f"make cgroup {', '.join(self.group().directories)}"
 
     def run(self, slots: Slots) -> None:
-        """Make it; an existing directory is somebody's container and an error."""
-        cgroups.make(self.path, self.inherit)
+        """Make them; a v1 cpuset gets the cpus and memory nodes of its parent, since no task may join before."""
+        group = self.group()
+        for path in group.directories:
+            cgroup_tree.make(path, cpuset=path == group.v1.get("cpuset"))
 
     def undo(self, slots: Slots) -> None:
-        """Kill every process inside, wait for them, remove the directory; nothing to do when it is gone."""
-        group = cgroups.Group.of_directory(self.path)
-        cgroups.kill(group)
-        cgroups.remove(group)
+        """Kill every process inside, wait for them, remove the directories and the parents made along with them."""
+        cgroup_tree.discard(self.group())
 
 
 @action("cgroup")
@@ -49,7 +60,34 @@ class WriteCgroup(NamedTuple):
 
     def run(self, slots: Slots) -> None:
         """Write it in one call, as the kernel's parsers expect."""
-        cgroups.write_file(self.path, self.value)
+        directory, name = os.path.split(self.path)
+        cgroups.write_value(directory, name, self.value)
+
+
+@action("cgroup")
+class RestrictDevices(NamedTuple):
+    """Attach a device filter to a v2 directory (bpf(2)); it goes with the directory.
+
+    ``exceptions`` are rows of type (``c`` or ``b``), major, minor (-1: any) and accesses (out of ``rwm``), for which
+    the answer is the opposite of ``allow``.
+    """
+
+    path: str
+    allow: bool
+    exceptions: tuple[tuple[str, int, int, str], ...]
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        default = "allows all devices" if self.allow else "denies all devices"
+        return f"attach to {self.path} a device filter that {default} but for {len(self.exceptions)} rules"
+
+    def run(self, slots: Slots) -> None:
+        """Attach it, in place of one that is there."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            bpf.restrict_devices(fd, self.allow, self.exceptions)
+        finally:
+            os.close(fd)
 
 
 @action("cgroup")
@@ -68,8 +106,53 @@ class OpenCgroup(NamedTuple):
 
 
 @action("cgroup")
+class OpenEntrances(NamedTuple):
+    """Open the ``tasks`` files of v1 directories into the slots ``cgroup:0``, ``cgroup:1`` …, for `EnterCgroups`.
+
+    Opened by the parent because the kernel asks whether the *opener* may move the process, and because a child in a
+    user namespace of its own could not open them.
+    """
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        return f"open the tasks files of {', '.join(self.paths)}"
+
+    def run(self, slots: Slots) -> None:
+        """Set the slots; the descriptors are closed by whoever owns the slots."""
+        for number, path in enumerate(self.paths):
+            slots[f"cgroup:{number}"] = os.open(f"{path}/tasks", os.O_WRONLY | os.O_CLOEXEC)
+
+
+@action("cgroup")
+class EnterCgroups(NamedTuple):
+    """Move the calling process, which must have one thread, into the directories that `OpenEntrances` opened.
+
+    Run by the child before it makes a cgroup namespace, whose root is where it is at that moment.
+    """
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        return f"enter {', '.join(self.paths)}"
+
+    def run(self, slots: Slots) -> None:
+        """Write 0, which is the writer itself, to each file, and close it in this process."""
+        for number, path in enumerate(self.paths):
+            fd = slots.pop(f"cgroup:{number}")
+            try:
+                os.write(fd, b"0")
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from None
+            finally:
+                os.close(fd)
+
+
+@action("cgroup")
 class JoinCgroup(NamedTuple):
-    """Move the process in slot ``pid`` into a cgroup after the clone (v1, and v2 without CLONE_INTO_CGROUP)."""
+    """Move the process in slot ``pid`` into a directory after the clone, where it could not be cloned into it."""
 
     path: str
 
@@ -79,4 +162,20 @@ class JoinCgroup(NamedTuple):
 
     def run(self, slots: Slots) -> None:
         """Write the pid to ``cgroup.procs``."""
-        cgroups.write_file(f"{self.path}/cgroup.procs", str(slots["pid"]))
+        cgroups.write_value(self.path, "cgroup.procs", slots["pid"])
+
+
+def entrance(group: cgroups.Group, plugin: str = "") -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Return how a new process gets into an existing group: PARENT_BEFORE steps, and those it runs itself first of all.
+
+    For a container's init and for exec alike.
+    """
+    before: list[Step] = []
+    inside: list[Step] = []
+    v1 = tuple(dict.fromkeys(group.v1.values()))
+    if group.v2:
+        before.append(Step(Phase.PARENT_BEFORE, OpenCgroup(group.v2), plugin))
+    if v1:
+        before.append(Step(Phase.PARENT_BEFORE, OpenEntrances(v1), plugin))
+        inside.append(Step(Phase.CHILD_BEFORE_PIVOT, EnterCgroups(v1), plugin))
+    return tuple(before), tuple(inside)

@@ -1,0 +1,99 @@
+"""Making cgroup directories with what is missing above them, and taking both away again (cgroups(7), cpuset(7)).
+
+A parent that had to be made is marked with an extended attribute, so that whoever removes the last group below it knows
+that it may go too, whichever process made it. Makers and removers race without a lock: a maker that finds its parent
+gone makes it again, a remover leaves alone what is not empty.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from engine.linux.cgroups import Group, kill, read_value, remove, write_value
+
+MARK = "user.engine.made"
+"""The attribute of a parent that was made along with a group; any owner of a cgroup may set it (Linux 5.7)."""
+_TRIES = 100
+_CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
+
+
+def make(path: str, *, cpuset: bool = False) -> None:
+    """Make the directory ``path`` of one hierarchy, and its missing parents.
+
+    ``cpuset`` is for the v1 cpuset hierarchy: a fresh group there has no cpus and no memory nodes, and takes no task
+    before it has; they are copied from the nearest parent that has some. Raises OSError: FileExistsError when the
+    directory exists, FileNotFoundError when a parent vanishes again and again.
+    """
+    for _ in range(_TRIES):
+        try:
+            os.mkdir(path, 0o755)
+            break
+        except FileNotFoundError:
+            _make_parent(os.path.dirname(path))
+    else:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if cpuset:
+        for name in _CPUSET_FILES:
+            _fill(path, name)
+
+
+def _make_parent(path: str) -> None:
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_parent(os.path.dirname(path))
+        return
+    try:
+        os.setxattr(path, MARK, b"1")
+    except FileNotFoundError:
+        # Removed again by another container that ended: the caller comes back.
+        return
+
+
+def _fill(path: str, name: str) -> str:
+    """Return what the cpuset file of this group holds, copied from above if it was empty."""
+    value = read_value(path, name)
+    if not value:
+        value = _fill(os.path.dirname(path), name)
+        write_value(path, name, value)
+    return value
+
+
+def discard(group: Group) -> None:
+    """Kill what is in the group and remove its directories; then the parents that were made along, if they are empty.
+
+    What is gone already is fine. Raises OSError (EBUSY, ETIMEDOUT) when processes are stuck in the kernel.
+    """
+    left = [path for path in group.directories if not _gone_at_once(path)]
+    if left:
+        kill(group)
+        remove(group)
+    for path in group.directories:
+        _prune(os.path.dirname(path))
+
+
+def _gone_at_once(path: str) -> bool:
+    """Remove an empty group: the usual case, when the container's init was reaped, and much cheaper than looking."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in {errno.EBUSY, errno.ENOTEMPTY}:
+            return False
+        raise
+    return True
+
+
+def _prune(path: str) -> None:
+    try:
+        while os.getxattr(path, MARK):
+            os.rmdir(path)
+            path = os.path.dirname(path)
+    except OSError as error:
+        # Not marked, gone, or in use by another group: whoever leaves it last removes it.
+        if error.errno not in {errno.ENODATA, errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY, errno.EOPNOTSUPP}:
+            raise
