@@ -1,0 +1,1 @@
+"""Snapshots as layers of the kernel's overlay file system."""

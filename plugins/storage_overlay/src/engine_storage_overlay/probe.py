@@ -1,0 +1,72 @@
+"""Does overlay work here? Tried, not guessed: a real mount, attached nowhere, gone when its descriptor is closed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from engine.contracts.common import Probe
+from engine.linux import mountinfo
+from engine.linux.overlay import new_overlay
+from engine.linux.syscalls import explain
+from engine.linux.trees import remove_tree
+from engine_storage_overlay.options import OverlayOptions
+
+_PREFERENCE = 80
+_WHY = {
+    errno.ENODEV: "this kernel has no overlay file system: load its module (modprobe overlay)",
+    errno.EPERM: "mounting is not allowed: run as root, or as root of a user namespace with --storage-opt userxattr",
+}
+
+
+def probe(root: Path, options: OverlayOptions) -> Probe:
+    """Try in a directory below ``root`` that is removed again. What the kernel refuses is put in words."""
+    name = f"probe-{os.getpid()}"
+    try:
+        root.mkdir(0o700, parents=True, exist_ok=True)
+        root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        return Probe(False, f"{root} cannot be used: {error.strerror}")
+    try:
+        os.mkdir(name, 0o700, dir_fd=root_fd)
+        _try(root / name, options)
+    except OSError as error:
+        return Probe(False, _reason(error, root))
+    finally:
+        remove_tree(root_fd, name)
+        os.close(root_fd)
+    return Probe(True, f"overlay mounts work on {root}", _PREFERENCE)
+
+
+def _try(place: Path, options: OverlayOptions) -> None:
+    """Mount an overlay and do what containers do: copy a file up, delete one, replace a directory."""
+    for directory in ("lower/directory", "fs", "work"):
+        (place / directory).mkdir(parents=True)
+    (place / "lower/file").write_text("below")
+    flags = {"userxattr": None} if options.userxattr else {}
+    settings = {"index": "off", "redirect_dir": "on" if options.follow else "nofollow", **flags}
+    mount = new_overlay([f"{place}/lower"], f"{place}/fs", f"{place}/work", settings)
+    try:
+        os.rmdir("directory", dir_fd=mount)
+        os.mkdir("directory", dir_fd=mount)
+        os.unlink("file", dir_fd=mount)
+        upper = os.listdir(place / "fs")
+        if sorted(upper) != ["directory", "file"]:
+            raise OSError(errno.EOPNOTSUPP, "deletions leave no trace in the upper layer")
+        prefix = "user" if options.userxattr else "trusted"
+        os.getxattr(place / "fs/directory", f"{prefix}.overlay.opaque")
+    finally:
+        os.close(mount)
+
+
+def _reason(error: OSError, root: Path) -> str:
+    entry = mountinfo.find(os.path.realpath(root), mountinfo.read())
+    if entry is not None and entry.fstype == "overlay":
+        return f"{root} lies on an overlay, which cannot hold another one's upper layer: put --root on a disk or tmpfs"
+    if entry is not None and "ro" in (*entry.options, *entry.super_options):
+        return f"{root} lies on a read-only file system: put --root elsewhere"
+    if error.errno == errno.ENODATA:
+        return f"the file system of {root} ({entry.fstype if entry else 'unknown'}) keeps no extended attributes"
+    number = error.errno or 0
+    return _WHY.get(number) or f"overlay cannot be mounted on {root}: {explain(number, 'mount')} ({error.strerror})"
