@@ -151,6 +151,22 @@ class EnterCgroups(NamedTuple):
 
 
 @action("cgroup")
+class CloseEntrances(NamedTuple):
+    """Close the parent's descriptors of that many entrances after the clone; the child has its own."""
+
+    entrances: int
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        return f"close the {self.entrances} tasks files"
+
+    def run(self, slots: Slots) -> None:
+        """Close them and forget the slots."""
+        for number in range(self.entrances):
+            os.close(slots.pop(f"cgroup:{number}"))
+
+
+@action("cgroup")
 class JoinCgroup(NamedTuple):
     """Move the process in slot ``pid`` into a directory after the clone, where it could not be cloned into it."""
 

@@ -1,4 +1,4 @@
-"""A group's counters, read from whichever hierarchy has them, in nanoseconds, bytes and counts (cgroup-v2.rst, v1/*.rst).
+"""A group's counters, from whichever hierarchy has them: nanoseconds, bytes, counts (cgroup-v2.rst, cgroup-v1/*.rst).
 
 Reading needs no privilege but the files' own permissions.
 """

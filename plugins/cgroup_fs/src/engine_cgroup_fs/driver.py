@@ -1,0 +1,166 @@
+"""The driver: plans from a layout and a translation, reads what the kernel holds, changes a running group.
+
+On v2 (and the v2 tree of a hybrid machine) the container is cloned into its directory; into v1 hierarchies it writes
+itself. See `engine_cgroup_fs.layout` for where groups are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from engine.actions import cgroups as actions
+from engine.actions.base import Action, Phase, Step
+from engine.contracts.cgroup import Capability, CgroupConfig, CgroupDriver, CgroupPlan, Statistics
+from engine.contracts.common import Probe
+from engine.errors import InvalidInput, NotFound, Unsupported
+from engine.linux import cgroup_counters, cgroups
+from engine.linux.cgroups import Group
+from engine.spec import cgroup_devices
+from engine.spec.cgroup_limits import Limit
+from engine.spec.runtime import Resources
+from engine_cgroup_fs import layout, translate, update
+from engine_cgroup_fs.layout import NAME
+
+_PREFERENCE = 50
+_BY_CONTROLLER = {
+    Capability.CPU: "cpu", Capability.CPUSET: "cpuset", Capability.MEMORY: "memory", Capability.PIDS: "pids",
+}  # fmt: skip
+
+
+class CgroupFs(CgroupDriver):
+    """Groups by mkdir and write. Root, or the owner of a delegated v2 tree named by the parent."""
+
+    def __init__(self, config: CgroupConfig) -> None:
+        if config.options:
+            raise InvalidInput(
+                f"the cgroup driver {NAME} has no option {', '.join(config.options)}", fix="Leave it out.", plugin=NAME
+            )
+        self._parent = config.parent
+        self._found = cgroups.discover()
+        self._layout = layout.of_machine(self._found, config.mark)
+        self.capabilities = self._capabilities()
+
+    def probe(self) -> Probe:
+        """Usable where a hierarchy is mounted that this process may write."""
+        mounts = list(dict.fromkeys([*filter(None, [self._layout.v2]), *self._layout.v1.values()]))
+        if not mounts:
+            return Probe(False, "no cgroup hierarchy is mounted: mount one with mount -t cgroup2 none /sys/fs/cgroup")
+        top = layout.checked_parent(self._parent)
+        closed = [
+            mount for mount in mounts if not os.access(mount + top if os.path.isdir(mount + top) else mount, os.W_OK)
+        ]
+        if closed:
+            return Probe(False, f"{', '.join(closed)} cannot be written: run as root, with the hierarchy mounted rw")
+        kinds = ", ".join(sorted(capability.value for capability in self.capabilities))
+        return Probe(True, f"{self._found.mode} hierarchy with {kinds}", _PREFERENCE)
+
+    def plan(self, name: str, resources: Resources, *, parent: str = "") -> CgroupPlan:
+        """Return directories, limits, and the way in. Raises as the contract says."""
+        chosen = parent or self._parent
+        group = self._layout.group(name, chosen)
+        before: list[Action] = [actions.MakeCgroup(group.v2, tuple(group.v1.items()))]
+        enable = " ".join(f"+{controller}" for controller in self._layout.v2_controllers)
+        for directory in self._layout.delegating(group):
+            path = f"{directory}/cgroup.subtree_control"
+            before.append(actions.WriteCgroup(path, enable, "the controllers of the groups below"))
+        before += [_write(group, limit) for limit in translate.limits(resources, self._layout.version)]
+        before += self._devices(group, resources)
+        open_steps, inside = actions.entrance(group, NAME)
+        entrances = len(dict.fromkeys(group.v1.values()))
+        after = [actions.CloseEntrances(entrances)] if entrances else []
+        return CgroupPlan(
+            group=group,
+            before=(*(Step(Phase.PARENT_BEFORE, one, NAME) for one in before), *open_steps),
+            unit=None,
+            after=tuple(Step(Phase.PARENT_AFTER, one, NAME) for one in after),
+            oci_path=self._layout.path(name, chosen),
+            inside=inside,
+        )
+
+    def group(self, name: str, *, parent: str = "") -> Group:
+        """Return where the group is."""
+        return self._layout.group(name, parent or self._parent)
+
+    def run_unit(self, arguments: Mapping[str, Any], pid: int) -> None:
+        """Refuse: this driver has no units."""
+        raise Unsupported(f"the cgroup driver {NAME} makes no units", plugin=NAME)
+
+    def update(self, name: str, resources: Resources, *, parent: str = "") -> None:
+        """Write the new limits in the order a running group takes; put the old ones back when one is refused."""
+        group = self.group(name, parent=parent)
+        self._must_exist(group)
+        version = self._layout.version
+        writes = translate.limits(resources, version, update.present(group, version))
+        policy = translate.device_policy(resources)
+        restrict: Action | None = None
+        if policy is not None and "devices" in group.v1:
+            now = cgroup_devices.of_v1_list(cgroups.read_value(group.v1["devices"], "devices.list"))
+            writes += cgroup_devices.v1_difference(policy, now)
+        elif policy is not None:
+            restrict = self._devices(group, resources)[0]
+        update.apply(group, writes, restrict)
+
+    def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
+        """Return the text of the file behind each limit."""
+        self._must_exist(group)
+        writes = translate.limits(resources, self._layout.version)
+        found = {limit.name: cgroups.read_value(_directory(group, limit), limit.file) for limit in writes}
+        if resources.get("devices"):
+            found["devices"] = update.device_rules(group)
+        return found
+
+    def statistics(self, group: Group) -> Statistics:
+        """Return the counters now."""
+        try:
+            return Statistics(**cgroup_counters.counters(group))
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"the cgroup {error.filename} is gone", fix="Is the container running?", plugin=NAME
+            ) from error
+
+    def _devices(self, group: Group, resources: Resources) -> list[Action]:
+        policy = translate.device_policy(resources)
+        if policy is None:
+            return []
+        if "devices" in group.v1:
+            return [_write(group, limit) for limit in cgroup_devices.v1(policy)]
+        if not group.v2:
+            raise Unsupported(
+                "devices cannot be restricted: neither the v1 controller devices nor cgroup v2 is mounted",
+                fix="Mount cgroup v2 with mount -t cgroup2 none DIRECTORY.",
+                plugin=NAME,
+            )
+        rows = tuple((*device, access) for device, access in policy.exceptions)
+        return [actions.RestrictDevices(group.v2, policy.allow, rows)]
+
+    def _capabilities(self) -> frozenset[Capability]:
+        found = {capability for capability, name in _BY_CONTROLLER.items() if self._layout.version(name)}
+        if self._layout.v2 or self._layout.v1:
+            found.add(Capability.STATISTICS)
+        if self._layout.v2 or "devices" in self._layout.v1:
+            found.add(Capability.DEVICES)
+        if self._layout.v2 or "freezer" in self._layout.v1:
+            found.add(Capability.FREEZE)
+        if self._can_limit_swap():
+            found.add(Capability.SWAP)
+        return frozenset(found)
+
+    def _can_limit_swap(self) -> bool:
+        """v1 shows it at the top (a kernel may be booted with swapaccount=0); v2 has it with the memory controller."""
+        held = self._layout.version("memory")
+        return held == 2 or (held == 1 and os.path.exists(f"{self._layout.v1['memory']}/memory.memsw.limit_in_bytes"))
+
+    def _must_exist(self, group: Group) -> None:
+        for path in group.directories:
+            if not os.path.isdir(path):
+                raise NotFound(f"the cgroup {path} does not exist", fix="Is the container running?", plugin=NAME)
+
+
+def _directory(group: Group, limit: Limit) -> str:
+    return group.v1.get(limit.controller) or group.v2
+
+
+def _write(group: Group, limit: Limit) -> Action:
+    return actions.WriteCgroup(f"{_directory(group, limit)}/{limit.file}", limit.value, limit.meaning)

@@ -1,0 +1,80 @@
+"""From OCI limits to the writes for this machine's hierarchies: for each controller the version that it is bound to.
+
+Pure: what is present in a running group comes in as `Present`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+from engine.errors import Unsupported
+from engine.spec import cgroup_devices, cgroup_limits, cgroup_v1, cgroup_v2
+from engine.spec.cgroup_limits import UNLIMITED, Limit
+from engine.spec.runtime import Cpu, Memory, Resources
+from engine_cgroup_fs.layout import NAME
+
+Version = Callable[[str], int]
+"""Controller to 1, 2, or 0 where no hierarchy has it."""
+
+
+class Present(NamedTuple):
+    """What a running group has, where the writes of an update depend on it. The defaults are a fresh group's."""
+
+    quota: int = UNLIMITED
+    period: int = cgroup_v2.DEFAULT_PERIOD
+    memory: int = UNLIMITED
+    memsw: int | None = None
+
+
+def limits(resources: Resources, version: Version, present: Present | None = None) -> list[Limit]:
+    """Return the writes for everything but devices, in the order in which the kernel takes them.
+
+    ``present`` is None for a group that is still to be made. Raises `Unsupported` naming what no hierarchy here can
+    hold, `InvalidInput` for values no kernel would take.
+    """
+    cgroup_limits.check(resources, driver=NAME)
+    now = present or Present()
+    cpu, memory, pids = resources.get("cpu") or {}, resources.get("memory") or {}, resources.get("pids")
+    writes: list[Limit] = []
+    if cpu_time := _cpu_time(cpu):
+        held = _bound("cpu", "cpu", version)
+        writes += cgroup_v1.cpu(cpu_time) if held == 1 else cgroup_v2.cpu(cpu_time, now.quota, now.period)
+    if cpu.get("cpus") or cpu.get("mems"):
+        writes += (cgroup_v1 if _bound("cpuset", "cpu.cpus", version) == 1 else cgroup_v2).cpuset(cpu)
+    if any(value is not None for value in memory.values()):
+        writes += _memory(memory, _bound("memory", "memory", version), now)
+    if pids is not None:
+        _bound("pids", "pids.limit", version)
+        writes += cgroup_limits.pids(pids["limit"])
+    return writes
+
+
+def device_policy(resources: Resources) -> cgroup_devices.Policy | None:
+    """Return what the device rules amount to, or None where there are none."""
+    rules = resources.get("devices")
+    return cgroup_devices.policy(rules) if rules else None
+
+
+def _memory(memory: Memory, version: int, now: Present) -> list[Limit]:
+    if version == 2:
+        return cgroup_v2.memory(memory, now.memory)
+    writes = cgroup_v1.memory(memory)
+    return writes if now.memsw is None else cgroup_v1.widening_first(writes, now.memsw)
+
+
+def _cpu_time(cpu: Cpu) -> Cpu:
+    """Return what the cpu controller holds; a burst of 0 takes one away, every other 0 means "not set"."""
+    chosen = {key: value for key, value in cpu.items() if key in cgroup_limits.CPU_TIME}
+    return cast("Cpu", {key: value for key, value in chosen.items() if value or (key == "burst" and value == 0)})
+
+
+def _bound(controller: str, wanted: str, version: Version) -> int:
+    held = version(controller)
+    if not held:
+        raise Unsupported(
+            f"{wanted} cannot be limited: no cgroup hierarchy that is mounted here has the controller {controller}",
+            fix=f"Leave the limit out, or boot with {controller} (/proc/cgroups shows what the kernel has).",
+            plugin=NAME,
+        )
+    return held
