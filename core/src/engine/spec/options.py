@@ -1,0 +1,221 @@
+"""Everything `engine run` and `engine create` take, parsed: the value that the record of a container keeps.
+
+Made by the command line, or by a program that uses the engine as a library; read by `engine.spec.builder` and shown by
+`engine inspect`. Values are in the kernel's units: bytes, seconds, billionths of a processor. `check` holds what no
+single flag can say. Plain data both ways: `RunOptions.to_plain` and `RunOptions.from_plain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from engine.errors import InvalidInput, StateError
+from engine.spec.devices import DeviceRequest
+from engine.spec.isolation import combine, parse_mode
+from engine.spec.security import PLAIN, SecurityOptions
+from engine.spec.ulimits import Ulimit
+from engine.spec.volumes import MountRequest, check_targets
+
+SMALLEST_MEMORY = 6 << 20
+"""Bytes. Below that no process starts (docker-run(1), ``--memory``)."""
+MAX_HOSTNAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """One container as asked for. None and "" mean "not said": the image's value or the default counts.
+
+    ``entrypoint``    None: the image's; empty: none at all, and the image's command is not used either
+    ``env``           "KEY=VALUE", or "KEY" alone to take a variable out of the image's
+    ``memory_swap``   memory and swap together; -1 is unlimited swap
+    ``network``, ``pid``, ``ipc``, ``uts``, ``cgroupns``  as typed; ``namespaces``: kind to wish of ``--namespace``
+    ``stop_timeout``  seconds between the stop signal and the kill; -1 waits for ever
+    ``timeout``       seconds after which the container is stopped
+    ``storage``, ``cgroup_driver``, ``runtime``, ``log_driver``  plugins by name; "" is the settings' choice
+    """
+
+    image: str
+    command: tuple[str, ...] = ()
+    name: str = ""
+    detach: bool = False
+    interactive: bool = False
+    tty: bool = False
+    remove: bool = False
+    env: tuple[str, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    mounts: tuple[MountRequest, ...] = ()
+    hostname: str = ""
+    memory: int | None = None
+    memory_swap: int | None = None
+    nano_cpus: int | None = None
+    cpu_shares: int | None = None
+    cpuset_cpus: str = ""
+    pids_limit: int | None = None
+    devices: tuple[DeviceRequest, ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    security: SecurityOptions = PLAIN
+    entrypoint: tuple[str, ...] | None = None
+    init: bool = False
+    stop_signal: int | None = None
+    stop_timeout: int | None = None
+    timeout: float | None = None
+    network: str = ""
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroupns: str = ""
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    oom_score_adj: int | None = None
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    shm_size: int | None = None
+    storage: str = ""
+    cgroup_driver: str = ""
+    cgroup_parent: str = ""
+    runtime: str = ""
+    log_driver: str = ""
+
+    def wishes(self) -> dict[str, str]:
+        """Return what is asked of each namespace kind (see `engine.spec.isolation`). Raises `InvalidInput`."""
+        typed = {"--network": self.network, "--pid": self.pid, "--ipc": self.ipc, "--uts": self.uts,
+                 "--cgroupns": self.cgroupns}  # fmt: skip
+        return combine({flag: parse_mode(flag, text) for flag, text in typed.items()}, self.namespaces)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready data; what has its default is left out."""
+        plain: dict[str, Any] = {"image": self.image}
+        for one, default in _DEFAULTS.items():
+            value = getattr(self, one)
+            if value != default:
+                plain[one] = _plain(value)
+        return plain
+
+    @staticmethod
+    def from_plain(data: Mapping[str, Any]) -> RunOptions:
+        """Return the options that `to_plain` described. Raises `StateError` for data of another kind."""
+        unknown = data.keys() - _DEFAULTS.keys() - {"image"}
+        if unknown or "image" not in data:
+            odd = min(unknown, default="no image")
+            raise StateError(
+                f"the record of a container has options that this version does not know: {odd}",
+                fix="use the version of the engine that made the container",
+            )
+        return RunOptions(**{name: _typed(name, value) for name, value in data.items()})
+
+
+_DEFAULTS: Mapping[str, Any] = {
+    one.name: {} if one.default_factory is dict else one.default for one in fields(RunOptions) if one.name != "image"
+}
+_ROWS: Mapping[str, Any] = {"mounts": MountRequest, "devices": DeviceRequest, "ulimits": Ulimit}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {key: _plain(one) for key, one in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _typed(name: str, value: Any) -> Any:
+    if name in _ROWS:
+        return tuple(_ROWS[name](**_tuples(row)) for row in value)
+    if name == "security":
+        return SecurityOptions(**_tuples(value))
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+def check(options: RunOptions) -> None:
+    """Refuse what contradicts itself, before anything is looked up or made. Raises `InvalidInput`."""
+    _check_memory(options)
+    _check_names(options)
+    check_targets(options.mounts)
+    for flag, value, low, high in (
+        ("--cpu-shares", options.cpu_shares, 2, 262144),
+        ("--oom-score-adj", options.oom_score_adj, -1000, 1000),
+    ):
+        if value is not None and not low <= value <= high:
+            raise InvalidInput(f"{flag} {value} is out of range", fix=f"use a number from {low} to {high}")
+    if options.timeout is not None and options.timeout <= 0:
+        raise InvalidInput("--timeout must be longer than no time at all", fix="write it as in --timeout 30s")
+    if options.stop_timeout is not None and options.stop_timeout < -1:
+        raise InvalidInput(
+            f"--stop-timeout {options.stop_timeout} is negative",
+            fix="use seconds, 0 to kill at once, or -1 to wait for ever",
+        )
+
+
+def _check_memory(options: RunOptions) -> None:
+    memory, swap = options.memory, options.memory_swap
+    if memory is not None and memory < SMALLEST_MEMORY:
+        raise InvalidInput(f"--memory {memory} bytes is less than the least that works, 6m", fix="use --memory 64m")
+    if swap is None or swap == -1:
+        return
+    if memory is None:
+        raise InvalidInput(
+            "--memory-swap counts memory and swap together, and there is no --memory",
+            fix="give --memory too, as in --memory 256m --memory-swap 512m",
+        )
+    if swap < memory:
+        raise InvalidInput(
+            "--memory-swap is less than --memory, although it counts memory and swap together",
+            fix="give the sum, or the same as --memory for no swap",
+        )
+
+
+def _check_names(options: RunOptions) -> None:
+    wishes = options.wishes()
+    if options.hostname and wishes["uts"] != "new":
+        raise InvalidInput(
+            "--hostname needs a uts namespace of the container's own", fix="leave out --hostname, or --uts"
+        )
+    if options.init and wishes["pid"] != "new":
+        raise InvalidInput(
+            "--init needs a pid namespace of the container's own: it would not be process 1",
+            fix="leave out --init, or --pid",
+        )
+    if options.init and any(mount.target == "/dev" for mount in options.mounts):
+        raise InvalidInput("--init needs a /dev of the container's own", fix="leave out --init, or the mount at /dev")
+    if options.workdir and not options.workdir.startswith("/"):
+        raise InvalidInput(
+            f"--workdir {options.workdir!r} is not an absolute path", fix="write it as in --workdir /srv"
+        )
+    for name in options.sysctls:
+        _check_sysctl(name, wishes)
+
+
+_SYSCTL_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall"), "ipc"),
+    **dict.fromkeys(("kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"), "ipc"),
+    "kernel.domainname": "uts",
+}
+
+
+def _check_sysctl(name: str, wishes: Mapping[str, str]) -> None:
+    """Let a sysctl pass only when a namespace of the container's own holds it: any other would change the host."""
+    kind = _SYSCTL_KINDS.get(name)
+    if name.startswith("fs.mqueue."):
+        kind = "ipc"
+    elif name.startswith("net."):
+        kind = "net"
+    if kind is None or "/" in name or ".." in name:
+        raise InvalidInput(
+            f"--sysctl {name} belongs to no namespace: it would change the whole machine",
+            fix="use one of net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*",
+        )
+    if wishes[kind] != "new":
+        raise InvalidInput(
+            f"--sysctl {name} would change what shares the {kind} namespace with the container",
+            fix=f"give the container a {kind} namespace of its own, or leave it out",
+        )
