@@ -6,6 +6,8 @@ In a run with pytest-xdist the workers mark and run; the controller compares, an
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,15 @@ from tests.machine.engine_root import EngineRoot
 SKIPS_FILE = Path(__file__).parent.parent / "expected_skips.txt"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the run its digits, before any worker is started, and let the controller watch the machine."""
+    """Give the run its digits and a temporary directory that bears them, and let the controller watch the machine.
+
+    Pytest's own temporary directory is shared by all runs of a user, which clean up after each other.
+    """
     marks.begin_run()
     if not hasattr(config, "workerinput"):
+        config.option.basetemp = config.option.basetemp or f"{tempfile.gettempdir()}/{marks.of_run()}"
         config.pluginmanager.register(Watch(config), "machine-watch")
 
 
@@ -77,6 +84,8 @@ class Watch:
         failed = failed or (bool(self.unexpected) and bool(os.environ.get("CI")))
         if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus == pytest.ExitCode.OK:
+            shutil.rmtree(self._base())
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was left, and the skips that nobody expects."""
