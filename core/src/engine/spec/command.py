@@ -24,12 +24,12 @@ def arguments_of(options: RunOptions, image: RunConfig, facts: HostFacts) -> lis
     if not args:
         raise InvalidInput(
             f"the image {options.image} does not say what to run, and neither does the command line",
-            fix=f"name a command after the image, as in engine run {options.image} sh",
+            fix=f"Name a command after the image, as in `engine run {options.image} sh`.",
         )
     if not args[0]:
-        raise InvalidInput("the command to run has an empty name", fix="name a program of the container")
+        raise InvalidInput("the command to run has an empty name", fix="Name a program of the container.")
     if any("\0" in argument for argument in args):
-        raise InvalidInput("an argument of the command holds a NUL character", fix="leave it out")
+        raise InvalidInput("an argument of the command holds a NUL character", fix="Leave it out.")
     return [*_init_prefix(options, facts), *args]
 
 
@@ -37,7 +37,7 @@ def _init_prefix(options: RunOptions, facts: HostFacts) -> list[str]:
     if not options.init:
         return []
     if not facts.init:
-        raise Unsupported("--init: this machine has no small init program", fix="run apt install tini")
+        raise Unsupported("--init: this machine has no small init program", fix="Run `apt install tini`.")
     return [INIT_TARGET, "--"]
 
 

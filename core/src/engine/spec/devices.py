@@ -112,14 +112,14 @@ def find_devices(source: str) -> list[DeviceNode]:
     try:
         status = os.stat(source)
     except OSError as error:
-        raise NotFound(f"--device {source}: the host has no such device", fix="see what is in /dev") from error
+        raise NotFound(f"--device {source}: the host has no such device", fix="See what is in /dev.") from error
     if stat.S_ISDIR(status.st_mode):
         found = list(_below(source))
     else:
         found = [node for node in (_node(source, status),) if node]
     if not found:
         raise InvalidInput(
-            f"--device {source} is not a device, nor a directory with devices", fix="see what is in /dev"
+            f"--device {source} is not a device, nor a directory with devices", fix="See what is in /dev."
         )
     return found
 

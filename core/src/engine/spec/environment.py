@@ -36,7 +36,7 @@ def read_env_file(path: Path, surrounding: Mapping[str, str]) -> tuple[str, ...]
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"--env-file {path} is not UTF-8 text", fix="save it as UTF-8") from error
+        raise InvalidInput(f"--env-file {path} is not UTF-8 text", fix="Save it as UTF-8.") from error
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.lstrip()
@@ -46,7 +46,7 @@ def read_env_file(path: Path, surrounding: Mapping[str, str]) -> tuple[str, ...]
         if not key or any(character.isspace() for character in key):
             raise InvalidInput(
                 f"--env-file {path}, line {number}: {key!r} cannot be a variable's name",
-                fix="write one KEY=VALUE on each line, and # before comments",
+                fix="Write one KEY=VALUE on each line, and # before comments.",
             )
         found.append(parse_env(stripped, surrounding, "--env-file"))
     return tuple(found)
@@ -59,9 +59,9 @@ def read_small_file(path: Path, flag: str, largest: int) -> bytes:
             data = file.read(largest + 1)
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
-        raise InvalidInput(f"{flag} {path}: {reason}", fix="name a file that you may read") from error
+        raise InvalidInput(f"{flag} {path}: {reason}", fix="Name a file that you may read.") from error
     if len(data) > largest:
-        raise InvalidInput(f"{flag} {path} is longer than {largest} bytes", fix="name the right file")
+        raise InvalidInput(f"{flag} {path} is longer than {largest} bytes", fix="Name the right file.")
     return data
 
 

@@ -113,12 +113,12 @@ def prepare_sources(options: RunOptions) -> None:
         if not mount.create:
             raise InvalidInput(
                 f"--mount: the source {mount.source} does not exist on the host",
-                fix=f"make it (mkdir {mount.source}), or use -v, which does",
+                fix=f"Make it (mkdir {mount.source}), or use -v, which does.",
             )
         try:
             os.makedirs(mount.source, mode=0o755, exist_ok=True)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise InvalidInput(
-                f"-v: the source {mount.source} cannot be made: {reason}", fix="name a directory that exists"
+                f"-v: the source {mount.source} cannot be made: {reason}", fix="Name a directory that exists."
             ) from error

@@ -47,7 +47,7 @@ def parse_mode(flag: str, text: str) -> str:
         return text
     known = ", ".join([*words, f"{CONTAINER}NAME"])
     if flag == "--network" and text in {"bridge", "default"}:
-        raise Unsupported(f"{flag} {text}: no network driver is installed", fix="use --network none or --network host")
+        raise Unsupported(f"{flag} {text}: no network driver is installed", fix="Use --network none or --network host.")
     raise refusal(flag, text, f"is none of {known}", next(iter(words)))
 
 
@@ -65,7 +65,7 @@ def parse_namespaces(texts: Iterable[str]) -> dict[str, str]:
             )
         if kind == "mount" and wish != NEW:
             raise Unsupported(
-                f"--namespace {text}: every container has a mount namespace of its own", fix="leave it out"
+                f"--namespace {text}: every container has a mount namespace of its own", fix="Leave it out."
             )
         if kind in wishes:
             raise refusal("--namespace", text, f"says {kind} a second time", "net=host")
@@ -83,7 +83,7 @@ def combine(modes: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str,
         kind = _MODES[flag][0]
         if wish and overrides.get(kind, wish) != wish:
             raise InvalidInput(
-                f"{flag} and --namespace {kind}={overrides[kind]} contradict each other", fix="leave one of them out"
+                f"{flag} and --namespace {kind}={overrides[kind]} contradict each other", fix="Leave one of them out."
             )
         if wish:
             wishes[kind] = wish

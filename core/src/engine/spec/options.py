@@ -42,7 +42,7 @@ class RunOptions:
     detach: bool = False
     interactive: bool = False
     tty: bool = False
-    remove: bool = False
+    rm: bool = False
     env: tuple[str, ...] = ()
     workdir: str = ""
     user: str = ""
@@ -81,6 +81,7 @@ class RunOptions:
     cgroup_parent: str = ""
     runtime: str = ""
     log_driver: str = ""
+    log_opts: Mapping[str, str] = field(default_factory=dict)
 
     def wishes(self) -> dict[str, str]:
         """Return what is asked of each namespace kind (see `engine.spec.isolation`). Raises `InvalidInput`."""
@@ -105,7 +106,7 @@ class RunOptions:
             odd = min(unknown, default="no image")
             raise StateError(
                 f"the record of a container has options that this version does not know: {odd}",
-                fix="use the version of the engine that made the container",
+                fix="Use the version of the engine that made the container.",
             )
         return RunOptions(**{name: _typed(name, value) for name, value in data.items()})
 
@@ -146,31 +147,31 @@ def check(options: RunOptions) -> None:
         ("--oom-score-adj", options.oom_score_adj, -1000, 1000),
     ):
         if value is not None and not low <= value <= high:
-            raise InvalidInput(f"{flag} {value} is out of range", fix=f"use a number from {low} to {high}")
+            raise InvalidInput(f"{flag} {value} is out of range", fix=f"Use a number from {low} to {high}.")
     if options.timeout is not None and options.timeout <= 0:
-        raise InvalidInput("--timeout must be longer than no time at all", fix="write it as in --timeout 30s")
+        raise InvalidInput("--timeout must be longer than no time at all", fix="Write it as in --timeout 30s.")
     if options.stop_timeout is not None and options.stop_timeout < -1:
         raise InvalidInput(
             f"--stop-timeout {options.stop_timeout} is negative",
-            fix="use seconds, 0 to kill at once, or -1 to wait for ever",
+            fix="Use seconds, 0 to kill at once, or -1 to wait for ever.",
         )
 
 
 def _check_memory(options: RunOptions) -> None:
     memory, swap = options.memory, options.memory_swap
     if memory is not None and memory < SMALLEST_MEMORY:
-        raise InvalidInput(f"--memory {memory} bytes is less than the least that works, 6m", fix="use --memory 64m")
+        raise InvalidInput(f"--memory {memory} bytes is less than the least that works, 6m", fix="Use --memory 64m.")
     if swap is None or swap == -1:
         return
     if memory is None:
         raise InvalidInput(
             "--memory-swap counts memory and swap together, and there is no --memory",
-            fix="give --memory too, as in --memory 256m --memory-swap 512m",
+            fix="Give --memory too, as in --memory 256m --memory-swap 512m.",
         )
     if swap < memory:
         raise InvalidInput(
             "--memory-swap is less than --memory, although it counts memory and swap together",
-            fix="give the sum, or the same as --memory for no swap",
+            fix="Give the sum, or the same as --memory for no swap.",
         )
 
 
@@ -178,18 +179,18 @@ def _check_names(options: RunOptions) -> None:
     wishes = options.wishes()
     if options.hostname and wishes["uts"] != "new":
         raise InvalidInput(
-            "--hostname needs a uts namespace of the container's own", fix="leave out --hostname, or --uts"
+            "--hostname needs a uts namespace of the container's own", fix="Leave out --hostname, or --uts."
         )
     if options.init and wishes["pid"] != "new":
         raise InvalidInput(
             "--init needs a pid namespace of the container's own: it would not be process 1",
-            fix="leave out --init, or --pid",
+            fix="Leave out --init, or --pid.",
         )
     if options.init and any(mount.target == "/dev" for mount in options.mounts):
-        raise InvalidInput("--init needs a /dev of the container's own", fix="leave out --init, or the mount at /dev")
+        raise InvalidInput("--init needs a /dev of the container's own", fix="Leave out --init, or the mount at /dev.")
     if options.workdir and not options.workdir.startswith("/"):
         raise InvalidInput(
-            f"--workdir {options.workdir!r} is not an absolute path", fix="write it as in --workdir /srv"
+            f"--workdir {options.workdir!r} is not an absolute path", fix="Write it as in --workdir /srv."
         )
     for name in options.sysctls:
         _check_sysctl(name, wishes)
@@ -212,10 +213,10 @@ def _check_sysctl(name: str, wishes: Mapping[str, str]) -> None:
     if kind is None or "/" in name or ".." in name:
         raise InvalidInput(
             f"--sysctl {name} belongs to no namespace: it would change the whole machine",
-            fix="use one of net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*",
+            fix="Use one of net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*.",
         )
     if wishes[kind] != "new":
         raise InvalidInput(
             f"--sysctl {name} would change what shares the {kind} namespace with the container",
-            fix=f"give the container a {kind} namespace of its own, or leave it out",
+            fix=f"Give the container a {kind} namespace of its own, or leave it out.",
         )

@@ -10,4 +10,4 @@ _LONGEST = 120
 def refusal(flag: str, text: str, why: str, example: str) -> InvalidInput:
     """Return the error for ``flag`` with the value ``text``: ``why`` ends the sentence, ``example`` is a good value."""
     shown = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
-    return InvalidInput(f"{flag} {shown!r} {why}", fix=f"write it as in {flag} {example}")
+    return InvalidInput(f"{flag} {shown!r} {why}", fix=f"Write for example `{flag} {example}`.")

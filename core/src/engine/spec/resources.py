@@ -48,7 +48,7 @@ def _cpu(options: RunOptions, facts: HostFacts) -> Cpu:
         online = len(cpuset_members(facts.cpus))
         if options.nano_cpus > online * NANO:
             raise InvalidInput(
-                f"--cpus {options.nano_cpus / NANO:g} is more than the machine has", fix=f"use at most --cpus {online}"
+                f"--cpus {options.nano_cpus / NANO:g} is more than the machine has", fix=f"Use at most --cpus {online}."
             )
         cpu["quota"], cpu["period"] = quota_of(options.nano_cpus), PERIOD
     if options.cpu_shares is not None:
@@ -58,7 +58,7 @@ def _cpu(options: RunOptions, facts: HostFacts) -> Cpu:
         if missing:
             raise InvalidInput(
                 f"--cpuset-cpus {options.cpuset_cpus}: the machine has no processor {missing[0]}",
-                fix=f"choose among {facts.cpus}",
+                fix=f"Choose among {facts.cpus}.",
             )
         cpu["cpus"] = options.cpuset_cpus
     return cpu

@@ -63,7 +63,7 @@ def granted(added: Iterable[str], dropped: Iterable[str], available: Collection[
     if missing:
         raise Unsupported(
             f"--cap-add {missing[0]}: the engine does not have this capability itself",
-            fix="run the engine with it, or leave it out",
+            fix="Run the engine with it, or leave it out.",
         )
     if ALL in added:
         chosen = set(available) - dropped
@@ -98,7 +98,7 @@ def _with(options: SecurityOptions, key: str, value: str, text: str) -> Security
             if value in {"disable", UNCONFINED}:
                 return options
             raise Unsupported(
-                f"--security-opt {text!r}: the engine does not support {_MODULES[key]} profiles", fix="leave it out"
+                f"--security-opt {text!r}: the engine does not support {_MODULES[key]} profiles", fix="Leave it out."
             )
         case _:
             raise refusal("--security-opt", text, "is not an option that the engine knows", "no-new-privileges")
@@ -144,7 +144,7 @@ def read_seccomp_file(path: Path) -> Mapping[str, Any]:
     a profile with these is refused, since leaving them out would make another filter of it.
     """
     what = f"--security-opt seccomp={path}"
-    fix = "give a linux.seccomp object of the OCI runtime-spec, with defaultAction and syscalls"
+    fix = "Give a linux.seccomp object of the OCI runtime-spec, with defaultAction and syscalls."
     try:
         profile = json.loads(read_small_file(path, "--security-opt seccomp", LARGEST_PROFILE))
     except ValueError as error:

@@ -47,12 +47,12 @@ def parse_volume(text: str) -> MountRequest:
     if not colon:
         raise Unsupported(
             f"{flag} {text!r} asks for an anonymous volume, which the engine does not have",
-            fix="name a directory of the host, as in -v /srv/data:/data, or use --tmpfs",
+            fix="Name a directory of the host, as in -v /srv/data:/data, or use --tmpfs.",
         )
     if source and "/" not in source and not source.startswith("."):
         raise Unsupported(
             f"{flag} {text!r} asks for the named volume {source!r}, which the engine does not have",
-            fix="name a directory of the host, as in -v /srv/data:/data",
+            fix="Name a directory of the host, as in -v /srv/data:/data.",
         )
     if not source.startswith("/"):
         raise refusal(flag, text, "has a source that is not an absolute path", _VOLUME_EXAMPLE)
@@ -77,10 +77,10 @@ def _bind_word(word: str, flag: str, text: str) -> InvalidInput | Unsupported:
     if word in {"shared", "rshared"}:
         return Unsupported(
             f"{flag} {text!r}: mounts made in a container cannot spread to the host",
-            fix="use rslave, which lets the host's mounts spread to the container",
+            fix="Use rslave, which lets the host's mounts spread to the container.",
         )
     if word in {"z", "Z"}:
-        return Unsupported(f"{flag} {text!r}: SELinux relabelling ({word}) is not supported", fix=f"leave out {word}")
+        return Unsupported(f"{flag} {text!r}: SELinux relabelling ({word}) is not supported", fix=f"Leave out {word}.")
     return refusal(
         flag, text, f"has the option {word!r}, which is none of ro, rw, {', '.join(PROPAGATIONS)}", _VOLUME_EXAMPLE
     )
@@ -110,7 +110,7 @@ def parse_mount(text: str) -> MountRequest:
     if kind == "volume":
         raise Unsupported(
             f"{flag} {text!r} asks for a volume, and the engine has no named volumes",
-            fix=f"use a bind: {flag} {_MOUNT_EXAMPLE}",
+            fix=f"Use a bind: {flag} {_MOUNT_EXAMPLE}.",
         )
     if kind not in _OF_KIND:
         raise refusal(flag, text, f"has the type {kind!r}, which is neither bind nor tmpfs", _MOUNT_EXAMPLE)
@@ -189,5 +189,5 @@ def check_targets(mounts: Iterable[MountRequest]) -> None:
     seen: set[str] = set()
     for mount in mounts:
         if mount.target in seen:
-            raise InvalidInput(f"two mounts go to {mount.target}", fix="leave one of them out")
+            raise InvalidInput(f"two mounts go to {mount.target}", fix="Leave one of them out.")
         seen.add(mount.target)
