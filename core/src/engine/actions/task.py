@@ -38,7 +38,8 @@ class Task(NamedTuple):
 
     ``bundle``     directory with config.json and the mount point ``rootfs``, on the host
     ``clone``, ``unshare``, ``joins``  as in `engine.contracts.namespace.NamespacePlan`
-    ``steps``      every step of every phase, in order
+    ``steps``      every step of every phase, in order; the child makes what ``unshare`` names after its steps of the
+                   call family "cgroup" and before its others
     ``process``    the init process, as in config.json
     ``arguments``  plain data from the runtime's driver half to its stage
     """

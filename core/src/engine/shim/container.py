@@ -11,7 +11,7 @@ from engine.actions.base import Phase, Slots, from_plain, of_phase
 from engine.actions.journal import Journal
 from engine.actions.task import Stage, Streams
 from engine.errors import EngineError
-from engine.linux import cgroups, mounts, processes
+from engine.linux import cgroups, mounts, oom, processes
 from engine.shim import records, streams
 from engine.shim.loop import Loop
 from engine.shim.plan import Plan
@@ -83,8 +83,7 @@ class Container:
             raise
         finally:
             streams.close(inner)
-            if "cgroup" in slots:
-                os.close(slots["cgroup"])
+            close_slots(slots)
         kept = self._keep(made.pid, made.pidfd, outer, made.console, None)
         kept.on_exit = self._exec_ended
         self.execs.append(kept)
@@ -120,7 +119,7 @@ class Container:
         killed = 0
         if self.plan.group is not None:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)
-            killed = cgroups.oom_kills(self.plan.group)
+            killed = oom.kills(self.plan.group)
         self.init.drain()
         for kept in self.execs:
             kept.drain()
@@ -135,9 +134,7 @@ class Container:
 
         What could not be undone stays in the journal for the next command, and in the shim's own log for people.
         """
-        for name in ("rootfs", "cgroup"):
-            if name in self.slots:
-                os.close(self.slots.pop(name))
+        close_slots(self.slots)
         if self.plan.task.bundle:
             self._unmount(f"{self.plan.directory}/rootfs")
         failed = []
@@ -172,6 +169,12 @@ class Container:
             return Kept(self.loop, pid, pidfd, {"stdout": console}, console, console=True, log=log)
         outputs = {"stdout": outer.stdout, "stderr": outer.stderr}
         return Kept(self.loop, pid, pidfd, outputs, outer.stdin, console=False, log=log)
+
+
+def close_slots(slots: Slots) -> None:
+    """Close the descriptors of late-bound slots; ``pid`` is none."""
+    for name in [name for name in slots if name != "pid"]:
+        os.close(slots.pop(name))
 
 
 def remove_state(state_fd: int, path: str) -> None:

@@ -58,6 +58,7 @@ def serve(launcher: socket.socket) -> int:
     isolate()
     loop = Loop()
     try:
+        open_report(plan.directory)
         container = Container(loop, plan, stage, open_sink(plan))
         records.write(container.state_fd, "shim", processes.identity(), sync=False)
         server = Server(loop, container)
@@ -95,6 +96,13 @@ def isolate() -> None:
     processes.set_name("engine-shim")
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+
+
+def open_report(directory: str) -> None:
+    """Make standard error the file ``shim.log`` in the container's directory."""
+    fd = os.open(f"{directory}/shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.dup2(fd, 2, inheritable=False)
+    os.close(fd)
 
 
 def open_sink(plan: Plan) -> Log | None:
@@ -158,6 +166,3 @@ def say_goodbye(loop: Loop, server: Server, container: Container, launcher: Conn
     loop.run(lambda: not server.connections)
     if container.plan.remover and not removed:
         os.execv(container.plan.remover[0], list(container.plan.remover))
-
-
-

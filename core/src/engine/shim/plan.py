@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from engine.actions.task import Task
 from engine.linux.cgroups import Group
+from engine.linux.cgroups import from_plain as group_from_plain
 
 
 class Plan(NamedTuple):
@@ -47,5 +48,5 @@ class Plan(NamedTuple):
     @staticmethod
     def of_plain(data: Mapping[str, Any], task: Task) -> Plan:
         """Return the plan that `to_plain` described; its task is decoded apart, once the stage's actions are known."""
-        group = None if data["group"] is None else Group.from_plain(data["group"])
+        group = None if data["group"] is None else group_from_plain(data["group"])
         return Plan(**{**data, "task": task, "group": group})

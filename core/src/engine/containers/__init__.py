@@ -1,0 +1,1 @@
+"""Containers: create, start, exec, stop, remove, wait. Start with `engine.containers.engine`."""

@@ -1,0 +1,93 @@
+"""One engine: its settings, directories, store and drivers, each made when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import plugins
+from engine.containers.layout import Layout
+from engine.metadata.store import Store
+
+if TYPE_CHECKING:
+    from engine.contracts.cgroup import CgroupDriver
+    from engine.contracts.logs import LogDriver
+    from engine.contracts.runtime import Runtime
+    from engine.contracts.storage import StorageDriver
+    from engine.images.library import Library
+    from engine.settings import Settings
+
+
+class Engine:
+    """What a command works with. Close it, or use it as a context manager: it holds the store's connection."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.layout = Layout(Path(settings.root), Path(settings.state))
+        self.layout.make()
+        self._chosen: dict[tuple[str, str], plugins.Chosen] = {}
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store, if it was opened; it is opened again when it is next needed."""
+        store = self.__dict__.pop("store", None)
+        self.__dict__.pop("library", None)
+        if store is not None:
+            store.close()
+
+    @cached_property
+    def store(self) -> Store:
+        """The metadata store. Call `close` before any fork."""
+        return Store(self.layout.root)
+
+    @cached_property
+    def library(self) -> Library:
+        """The images."""
+        from engine.images.library import Library
+
+        return Library(self.layout.root, self.store.connection)
+
+    def chosen(self, kind: str, name: str) -> plugins.Chosen:
+        """Return the driver of that kind and name, or what ``auto`` takes; the same one for the same question.
+
+        Raises `NotFound`, `PluginError` or `Unsupported`, as `engine.plugins.choose` does.
+        """
+        if (kind, name) not in self._chosen:
+            self._chosen[kind, name] = self._choose(kind, name)
+        return self._chosen[kind, name]
+
+    def storage(self, name: str) -> StorageDriver:
+        """Return the storage driver of that name."""
+        found: StorageDriver = self.chosen("storage", name).driver
+        return found
+
+    def cgroup(self, name: str) -> CgroupDriver:
+        """Return the cgroup driver of that name."""
+        found: CgroupDriver = self.chosen("cgroup", name).driver
+        return found
+
+    def runtime(self, name: str) -> Runtime:
+        """Return the runtime of that name."""
+        found: Runtime = self.chosen("runtime", name).driver
+        return found
+
+    def log(self, name: str) -> LogDriver:
+        """Return the log driver of that name."""
+        found: LogDriver = self.chosen("log", name).driver
+        return found
+
+    def _choose(self, kind: str, name: str) -> plugins.Chosen:
+        return plugins.choose(kind, name, lambda driver: self._config(kind, driver), scope=str(self.layout.root))
+
+    def _config(self, kind: str, driver: str) -> Any:
+        config = plugins.config_for(kind, driver, self.settings)
+        for directory in (getattr(config, "root", None), getattr(config, "cache", None)):
+            if directory is not None:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return config

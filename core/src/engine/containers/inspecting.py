@@ -1,0 +1,107 @@
+"""What `engine inspect` shows: Docker's names where it has them, and each limit as asked beside what the kernel holds."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.containers import listing
+from engine.containers.engine import Engine
+from engine.containers.listing import View
+from engine.spec.runtime import Spec
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def inspect(engine: Engine, wanted: str) -> dict[str, Any]:
+    """Return everything known of a container, as JSON-ready data. Raises `NotFound`."""
+    view = listing.view(engine, wanted)
+    record, options = view.record, view.options
+    spec = _spec(engine, record.id)
+    return {
+        "Id": record.id,
+        "Name": f"/{record.name}",
+        "Created": moment(record.created),
+        "Path": spec["process"]["args"][0] if spec else "",
+        "Args": spec["process"]["args"][1:] if spec else [],
+        "State": _state(view),
+        "Image": record.image,
+        "RestartCount": record.restarts,
+        "Driver": record.storage,
+        "Runtime": record.runtime,
+        "CgroupDriver": record.cgroup,
+        "LogDriver": record.log,
+        "LogPath": str(engine.layout.container(record.id)),
+        "Config": {
+            "Hostname": spec.get("hostname", ""),
+            "Image": record.image_name,
+            "Env": spec["process"]["env"] if spec else [],
+            "WorkingDir": spec["process"]["cwd"] if spec else "",
+            "User": options.user,
+            "Tty": options.tty,
+            "OpenStdin": options.interactive,
+            "Labels": record.labels,
+        },
+        "HostConfig": record.options,
+        "Mounts": _mounts(spec),
+        "Limits": _limits(spec, record.applied),
+        "Spec": spec,
+    }
+
+
+def moment(nanoseconds: int) -> str:
+    """Return a time in RFC 3339 with microseconds, as Docker writes them; its zero for "never"."""
+    if not nanoseconds:
+        return _NEVER
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _spec(engine: Engine, container_id: str) -> Spec:
+    try:
+        spec: Spec = json.loads((engine.layout.container(container_id) / "config.json").read_bytes())
+    except FileNotFoundError:  # it is being created or removed at this moment
+        return {}
+    return spec
+
+
+def _state(view: View) -> dict[str, Any]:
+    now, ended = view.status, view.status.exit
+    over = ended is not None and not now.running
+    return {
+        "Status": now.state,
+        "Running": now.running,
+        "OOMKilled": over and ended is not None and ended.oom,
+        "Pid": now.pid,
+        "ShimPid": now.shim,
+        "ExitCode": ended.code if over and ended is not None else 0,
+        "Error": ended.reason if over and ended is not None else "",
+        "StartedAt": moment(view.record.started),
+        "FinishedAt": moment(ended.finished if ended is not None else 0),
+    }
+
+
+def _mounts(spec: Spec) -> list[dict[str, Any]]:
+    return [
+        {
+            "Type": mount.get("type", ""),
+            "Source": mount.get("source", ""),
+            "Destination": mount["destination"],
+            "Options": mount.get("options", []),
+            "RW": "ro" not in mount.get("options", []),
+        }
+        for mount in spec.get("mounts", [])
+    ]
+
+
+def _limits(spec: Spec, applied: dict[str, str]) -> list[dict[str, Any]]:
+    """Return each limit by its OCI name: what was asked, and the text that the kernel held right after the start."""
+    asked = dict(_flat(spec.get("linux", {}).get("resources", {}), ""))
+    names = sorted({*asked, *applied})
+    return [{"Name": name, "Asked": asked.get(name), "Applied": applied.get(name)} for name in names]
+
+
+def _flat(resources: Any, prefix: str) -> list[tuple[str, Any]]:
+    if not isinstance(resources, dict):
+        return [(prefix, resources)]
+    return [pair for key, value in resources.items() for pair in _flat(value, f"{prefix}.{key}" if prefix else key)]

@@ -1,0 +1,50 @@
+"""Where things lie below an engine's root and state directories.
+
+::
+
+    <root>/engine.db                 the store
+    <root>/content/                  blobs
+    <root>/storage/<driver>/         each storage driver's own
+    <root>/cache/                    what can be made again
+    <root>/containers/<id>/          config.json, rootfs (mount point), log, exit, hosts, hostname, resolv.conf
+    <state>/containers/<id>/         journal, shim, init, socket: gone when the container has ended
+    <state>/locks/<id>               one command at a time on a container
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The two directories of one engine, and the paths below them."""
+
+    root: Path
+    state: Path
+
+    def container(self, container_id: str) -> Path:
+        """Return a container's own directory, the bundle."""
+        return self.root / "containers" / container_id
+
+    def container_state(self, container_id: str) -> Path:
+        """Return a container's state directory."""
+        return self.state / "containers" / container_id
+
+    def make(self) -> None:
+        """Make the directories, for their owner alone. Raises `EngineError` where that is not possible."""
+        try:
+            for directory in (self.root, self.state):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in ("containers", "storage", "cache"):
+                (self.root / name).mkdir(mode=0o700, exist_ok=True)
+            for name in ("containers", "locks"):
+                (self.state / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise EngineError(
+                f"cannot make the engine's directory {error.filename}: {error.strerror}",
+                fix="Run as root, or choose places you may write to with --root and --state.",
+            ) from error

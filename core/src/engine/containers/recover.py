@@ -1,0 +1,90 @@
+"""Finish what a killed command or shim left half done.
+
+Called at the start of every command that changes something. It looks only at what is unfinished: records whose worker
+is dead, and state directories whose shim is. What somebody is working on now is locked, and skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from engine.actions import execute
+from engine.containers import erase, locks, status
+from engine.containers.engine import Engine
+from engine.errors import EngineError, NotFound
+from engine.linux.processes import alive
+from engine.metadata import containers
+from engine.metadata.containers import Record
+from engine.shim import records
+from engine.shim.container import remove_state
+
+
+def everything(engine: Engine) -> list[str]:
+    """Finish all abandoned work of this engine; return a sentence for each thing that could not be."""
+    failed = []
+    for container_id in os.listdir(engine.layout.state / "containers"):
+        failed += _tolerant(engine, container_id, run_ended)
+    for record in containers.unfinished(engine.store.connection):
+        if record.worker is None or not alive(record.worker):
+            failed += _tolerant(engine, record.id, _finish_removal)
+    return failed
+
+
+def run_ended(engine: Engine, container_id: str) -> None:
+    """Undo the journal of a run whose shim is dead, with the container's lock held; nothing when it lives."""
+    if not status.abandoned(engine.layout, container_id):
+        return
+    path = engine.layout.container_state(container_id)
+    try:
+        state_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        ran = records.read_identity(state_fd, "init") is not None
+        failed = execute.roll_back(state_fd)
+        if failed:
+            raise EngineError(f"container {container_id[:12]} could not be cleaned up: {'; '.join(failed)}")
+        if ran:
+            _record_unknown_end(engine, container_id)
+        remove_state(state_fd, str(path))
+    finally:
+        os.close(state_fd)
+    record = _find(engine, container_id)
+    if record is not None and ran and record.options.get("remove"):
+        erase.ended(engine, record)
+
+
+def _record_unknown_end(engine: Engine, container_id: str) -> None:
+    try:
+        directory_fd = os.open(engine.layout.container(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if records.read_exit(directory_fd) is None:
+            records.write(directory_fd, "exit", status.UNKNOWN_END, sync=True)
+    finally:
+        os.close(directory_fd)
+
+
+def _finish_removal(engine: Engine, container_id: str) -> None:
+    record = _find(engine, container_id)
+    if record is not None and record.phase != "ready":
+        erase.ended(engine, record)
+
+
+def _find(engine: Engine, container_id: str) -> Record | None:
+    try:
+        return containers.find(engine.store.connection, container_id)
+    except NotFound:
+        return None
+
+
+def _tolerant(engine: Engine, container_id: str, work: Callable[[Engine, str], None]) -> list[str]:
+    try:
+        with locks.locked(engine.layout, container_id, wait=False) as got:
+            if got:
+                work(engine, container_id)
+    except (EngineError, OSError) as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,26 @@
+"""Remove a container."""
+
+from __future__ import annotations
+
+from engine.containers import erase, locks, status, stopping
+from engine.containers.engine import Engine
+from engine.errors import Conflict
+from engine.metadata import containers
+
+
+def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
+    """Remove the container of that name or ID and return its ID; a running one only with ``force``, killed first.
+
+    Raises `NotFound`, `Conflict` for a running container without ``force``.
+    """
+    record = containers.find(engine.store.connection, wanted)
+    if status.of(engine.layout, record).running:
+        if not force:
+            raise Conflict(
+                f"container {record.name!r} is running",
+                fix=f"Stop it first (`engine stop {record.name}`), or remove it with --force.",
+            )
+        stopping.kill_and_wait(engine, record)
+    with locks.locked(engine.layout, record.id):
+        erase.ended(engine, record)
+    return record.id

@@ -1,0 +1,60 @@
+"""`engine run`: create, start, relay, and see to it that nothing is left of a container that was to be removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.containers import creating, erase, locks, recover, removal, starting
+from engine.containers.console import Console
+from engine.containers.engine import Engine
+from engine.errors import EngineError
+from engine.metadata.containers import Record
+from engine.shim import protocol
+from engine.shim.launch import Launched, launch
+from engine.spec.options import RunOptions
+
+
+def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Callable[[Record], None]) -> int:
+    """Create and start a container and stay with it; return the exit status of its process.
+
+    With ``options.detach`` it returns 0 as soon as the process runs. ``created`` is called with the record before it
+    starts. A container that cannot be started is removed with ``--rm``, and kept as Docker keeps it without.
+    """
+    recover.everything(engine)
+    shim = launch()
+    try:
+        record = creating.create(engine, options)
+    except BaseException:
+        shim.close()
+        raise
+    created(record)
+    try:
+        started = starting.start(engine, record, attach=not options.detach, shim=shim)
+    except EngineError:
+        if options.remove:
+            removal.remove(engine, record.id, force=True)
+        raise
+    if options.detach:
+        shim.close()
+        return 0
+    engine.close()
+    console = Console(shim.connection, stdin=options.interactive, tty=options.tty, detach_keys=detach_keys)
+    ended = console.run()
+    if ended is None:
+        shim.close()
+        return 0
+    if options.remove:
+        with locks.locked(engine.layout, record.id):
+            erase.ended(engine, record)
+    finish(shim)
+    return ended.code
+
+
+def finish(shim: Launched) -> None:
+    """Tell the shim that all is done, and wait for its end: when the command returns, nothing of the run is left."""
+    try:
+        shim.connection.sendall(protocol.control({"op": "removed"}))
+    except BrokenPipeError:  # it did not wait for the word
+        pass
+    shim.close()
+    shim.reap()

@@ -1,0 +1,78 @@
+"""Whether a container runs: derived from what the kernel says, never from what a command remembered."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.containers.layout import Layout
+from engine.linux.processes import Identity, alive
+from engine.metadata.containers import Record
+from engine.shim import records
+from engine.shim.protocol import Exit
+
+State = Literal["creating", "created", "starting", "running", "stopping", "exited", "removing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """``state`` in Docker's words (with "starting" and "stopping" for the moments around a run); ``pid`` of the init
+    while it runs, else 0; ``exit`` how the last run ended; ``shim`` the shim's pid while there is one, else 0."""
+
+    state: State
+    pid: int = 0
+    exit: Exit | None = None
+    shim: int = 0
+
+    @property
+    def running(self) -> bool:
+        """There is a task: something to stop, and nothing to start."""
+        return self.state in ("starting", "running", "stopping")
+
+
+def of(layout: Layout, record: Record) -> Status:
+    """Return the container's status now. Reads two or three small files; takes no lock and waits for nobody."""
+    if record.phase != "ready":
+        return Status(record.phase)
+    shim, init = _identities(layout, record.id)
+    ended = _exit(layout, record.id)
+    shim_pid = shim.pid if shim is not None and alive(shim) else 0
+    if init is not None and alive(init):
+        return Status("running", pid=init.pid, exit=ended, shim=shim_pid)
+    if shim_pid:
+        return Status("starting" if init is None else "stopping", exit=ended, shim=shim_pid)
+    if ended is None and not record.started:
+        return Status("created")
+    return Status("exited", exit=ended or UNKNOWN_END)
+
+
+UNKNOWN_END = Exit(code=137, signal=9, reason="the shim was killed, so nobody saw how it ended")
+
+
+def abandoned(layout: Layout, container_id: str) -> bool:
+    """Tell whether a state directory outlived its shim: something was killed, and the journal has to be undone."""
+    shim, _init = _identities(layout, container_id)
+    return shim is None or not alive(shim)
+
+
+def _identities(layout: Layout, container_id: str) -> tuple[Identity | None, Identity | None]:
+    try:
+        fd = os.open(layout.container_state(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, None
+    try:
+        return records.read_identity(fd, "shim"), records.read_identity(fd, "init")
+    finally:
+        os.close(fd)
+
+
+def _exit(layout: Layout, container_id: str) -> Exit | None:
+    try:
+        fd = os.open(layout.container(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return records.read_exit(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,92 @@
+"""End a running container: politely, or at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from time import monotonic, sleep
+
+from engine.containers import client, locks, recover, status
+from engine.containers.engine import Engine
+from engine.errors import Conflict, StateError
+from engine.linux import processes
+from engine.metadata import containers
+from engine.metadata.containers import Record
+
+_SHIM_GRACE = 15.0
+"""How long the shim may take beyond the stop timeout before the command does the work without it."""
+
+
+def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
+    """Send the stop signal, wait ``timeout`` seconds, kill; return the container's ID. Nothing for one that ended."""
+    record = containers.find(engine.store.connection, wanted)
+    if not status.of(engine.layout, record).running:
+        return record.id
+    connection = client.connect(engine.layout, record.id)
+    if connection is None:
+        kill_and_wait(engine, record)
+        return record.id
+    with connection:
+        connection.sendall(client.protocol.control({"op": "stop", "signal": number, "timeout": timeout}))
+        client.await_exit(connection, timeout + _SHIM_GRACE)
+    if status.of(engine.layout, record).running:
+        kill_and_wait(engine, record)
+    return record.id
+
+
+def kill(engine: Engine, wanted: str, *, number: int, everything: bool = False) -> str:
+    """Send a signal to the container's init (or to every process of it). Raises `Conflict` when it does not run."""
+    record = containers.find(engine.store.connection, wanted)
+    connection = client.connect(engine.layout, record.id)
+    if connection is None or not status.of(engine.layout, record).running:
+        raise Conflict(f"container {record.name!r} is not running", fix="`engine ps -a` shows what became of it.")
+    with connection:
+        client.ask(connection, {"op": "signal", "signal": number, "all": everything})
+    return record.id
+
+
+def kill_and_wait(engine: Engine, record: Record) -> None:
+    """Kill a container, through its shim if that answers, else by its cgroup, and wait until it is gone."""
+    connection = client.connect(engine.layout, record.id)
+    if connection is not None:
+        with connection:
+            connection.settimeout(_SHIM_GRACE)
+            connection.sendall(client.protocol.control({"op": "stop", "signal": signal.SIGKILL, "timeout": 0}))
+            client.await_exit(connection, _SHIM_GRACE)
+    if not _ended(engine, record):
+        _without_shim(engine, record)
+
+
+def _ended(engine: Engine, record: Record, seconds: float = 2.0) -> bool:
+    deadline = monotonic() + seconds
+    while status.of(engine.layout, record).running:
+        if monotonic() > deadline:
+            return False
+        sleep(0.005)
+    return True
+
+
+def _without_shim(engine: Engine, record: Record) -> None:
+    """The shim is stuck or dead: kill it, then undo the journal as after any crash, which kills the cgroup."""
+    now = status.of(engine.layout, record)
+    for pid in (now.shim, now.pid):
+        if pid:
+            _kill(pid)
+    with locks.locked(engine.layout, record.id):
+        if not status.abandoned(engine.layout, record.id):
+            raise StateError(f"container {record.name!r} cannot be killed: its shim is pid {now.shim}")
+        recover.run_ended(engine, record.id)
+
+
+def _kill(pid: int) -> None:
+    """Kill through a pidfd, so that a pid that was taken meanwhile is not hit."""
+    try:
+        pidfd = processes.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        processes.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,1 @@
+"""The SQLite store: containers, images, snapshots. One file, ``<root>/engine.db``, in WAL mode."""

@@ -1,0 +1,79 @@
+"""Open the store, migrate it, and run transactions.
+
+No connection is held across a fork (SQLite loses rows so), and no kernel work is done inside a transaction. A commit is
+durable against a kill at once, and against a power cut at the next checkpoint (``synchronous=NORMAL`` in WAL mode,
+sqlite.org/pragma.html): what a power cut takes away with it is what the kernel lost too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import EngineError, StateError
+from engine.metadata import containers, images
+
+FILE = "engine.db"
+_BUSY_SECONDS = 30.0
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((*containers.SCHEMA, *images.SCHEMA),)
+"""Statements that lead from each version of the schema (its index) to the next; never edited once released."""
+
+
+class Store:
+    """The store below one engine root. Closed by `close`, or by leaving it as a context manager."""
+
+    def __init__(self, root: Path) -> None:
+        """Open or create ``root/engine.db``. Raises `EngineError` when that is not possible."""
+        path = root / FILE
+        try:
+            self.connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+            self._prepare()
+        except sqlite3.Error as error:
+            raise EngineError(
+                f"cannot open the engine's store {path}: {error}",
+                fix="Check that you may write there and that the disk is not full, or choose another place with --root.",
+            ) from error
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a write transaction: committed at the end of the block, rolled back when it raises."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.connection
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def _prepare(self) -> None:
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise StateError(
+                f"the engine's store has schema {version}, and this engine knows up to {len(MIGRATIONS)}",
+                fix="Use the newer engine that wrote it, or another --root.",
+            )
+        self.connection.execute("PRAGMA synchronous=NORMAL")
+        if version < len(MIGRATIONS):
+            self.connection.execute("PRAGMA journal_mode=WAL")
+            self._migrate()
+
+    def _migrate(self) -> None:
+        with self.transaction() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()  # again: another process may have won
+            for statements in MIGRATIONS[version:]:
+                for statement in statements:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
