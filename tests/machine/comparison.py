@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tests.machine import marks, processes, snapshot
 from tests.machine.snapshot import Thing
 
-PATIENCE = float(os.environ.get("ENGINE_TEST_PATIENCE", "10"))
+PATIENCE = float(os.environ.get("TESTRUN_PATIENCE", "10"))
 """Seconds that what a run left may take to go by itself: the last containers' shims, the kernel's cgroup removal."""
 
 

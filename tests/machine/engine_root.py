@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.machine import processes, snapshot
+from tests.machine import marks, processes, snapshot
 
 ENGINE = Path(sys.executable).parent / "engine"
 PLACE = Path("/var/tmp")
@@ -31,8 +31,8 @@ class EngineRoot:
         self.place = PLACE / mark
         self.root = self.place / "root"
         self.state = self.place / "state"
-        self.cgroup_parent = mark
-        self.environment = os.environ | {"ENGINE_CGROUP_PARENT": mark}
+        self.cgroup_parent = f"/{mark}"
+        self.environment = os.environ | {"ENGINE_CGROUP_PARENT": self.cgroup_parent, "ENGINE_CACHE": str(marks.cache())}
 
     def make(self) -> None:
         """Make its directories, empty."""

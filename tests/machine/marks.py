@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
+from pathlib import Path
 
-RUN = "ENGINE_TEST_RUN"
-"""Environment: the run's own six hex digits, set by the process that controls it and inherited by its workers."""
-TEST = "ENGINE_TEST"
+RUN = "TESTRUN"
+"""Environment (not ``ENGINE_…``, which are the engine's settings and part of what it keys its cache by): the run's own six hex digits, set by the process that controls it and inherited by its workers."""
+TEST = "TESTRUN_NODE"
 """Environment: the node id of the test that runs."""
 PREFIX = "engine-test-"
 PATTERN = re.compile(rf"{PREFIX}[0-9a-f]{{6}}(?:-[0-9a-f]{{8}})?")
@@ -22,6 +24,11 @@ def begin_run() -> str:
 def of_run() -> str:
     """Return the beginning of every mark of this run."""
     return f"{PREFIX}{begin_run()}"
+
+
+def cache() -> Path:
+    """Return the cache directory of this run's engines: shared, so that not every test pays for what is remembered."""
+    return Path(tempfile.gettempdir(), f"{of_run()}-cache")
 
 
 def of(nodeid: str) -> str:

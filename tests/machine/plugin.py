@@ -86,6 +86,7 @@ class Watch:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if session.exitstatus == pytest.ExitCode.OK:
             shutil.rmtree(self._base())
+        shutil.rmtree(marks.cache(), ignore_errors=True)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was left, and the skips that nobody expects."""

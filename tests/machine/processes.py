@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tests.machine import marks
 
-REAPER = "ENGINE_TEST_REAPER"
+REAPER = "TESTRUN_REAPER"
 """Environment: pid of the subreaper that the whole run lives under; absent when pytest was started without one."""
 
 

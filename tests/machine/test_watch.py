@@ -43,8 +43,8 @@ def run_pytest(directory: Path, digits: str, body: str, *arguments: str, ci: boo
     (directory / "test_inner.py").write_text(
         "import os, pathlib, subprocess, sys\nimport pytest\nfrom tests.machine import marks, snapshot\n" + body
     )
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ENGINE_", "PYTEST_"))}
-    environment |= {marks.RUN: digits, "CI": "true" if ci else "", "ENGINE_TEST_PATIENCE": "0.5"}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("TESTRUN", "PYTEST_"))}
+    environment |= {marks.RUN: digits, "CI": "true" if ci else "", "TESTRUN_PATIENCE": "0.5"}
     command = [sys.executable, "-m", "tests.machine.reaper", sys.executable, "-m", "pytest"]
     options = ["-q", "-p", "tests.machine.plugin", "-p", "no:cacheprovider", f"--rootdir={directory}"]
     options += [f"--basetemp={directory}/base", *arguments, str(directory / "test_inner.py")]
