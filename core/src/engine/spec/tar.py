@@ -71,15 +71,6 @@ class TarReader:
             self._left -= len(piece)
             yield piece
 
-    def small(self) -> memoryview | None:
-        """Return all of the current entry's data when it is already in memory, without a copy; None otherwise."""
-        end = self._at + self._left
-        if end > len(self._buffer):
-            return None
-        piece = memoryview(self._buffer)[self._at : end]
-        self._at, self._left = end, 0
-        return piece
-
     def drain(self) -> None:
         """Read the source to its end: what follows the archive counts towards its digest."""
         self._left = 0

@@ -1,0 +1,151 @@
+"""The content store: blobs by their SHA-256, written beside their place, verified, synced and renamed.
+
+``root/blobs/sha256/<hex>`` holds finished blobs, ``root/ingest/`` those being written. An ingest is a file locked by
+its writer: one whose lock is free belongs to a process that died, and is removed by `ContentStore.remove_abandoned`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from engine.errors import ImageError, NotFound, StateError
+from engine.images.leases import Leases
+from engine.images.locks import hold_new, remove_abandoned
+from engine.spec.document import MAX_DOCUMENT, is_digest
+
+_DAMAGED = "load or pull the image again: a blob that is written anew replaces the damaged one"
+_GET_AGAIN = "the image was cut short or changed on its way: get it again"
+
+
+class BlobInfo(NamedTuple):
+    """A finished blob and how many bytes it has."""
+
+    digest: str
+    size: int
+
+
+class Ingest:
+    """A blob being written. Made by `ContentStore.ingest`; without `commit` nothing of it stays."""
+
+    def __init__(self, store: ContentStore, descriptor: int, path: Path) -> None:
+        self._store = store
+        self._descriptor = descriptor
+        self._path = path
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes. `OSError` on a full disk."""
+        self._hash.update(data)
+        self.size += len(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def commit(self, *, digest: str | None = None, size: int | None = None) -> BlobInfo:
+        """Make the blob durable and visible, and return it.
+
+        Raises `ImageError` when it has not the ``digest`` or the ``size`` that was promised; nothing is kept then.
+        """
+        actual = "sha256:" + self._hash.hexdigest()
+        if size is not None and size != self.size:
+            raise ImageError(f"the blob {digest or actual} has {self.size} bytes instead of {size}", fix=_GET_AGAIN)
+        if digest is not None and digest != actual:
+            raise ImageError(f"a blob that should be {digest} is {actual}", fix=_GET_AGAIN)
+        os.fchmod(self._descriptor, 0o400)
+        os.fsync(self._descriptor)
+        place = self._store.path(actual)
+        self._path.rename(place)
+        _sync_directory(place.parent)
+        return BlobInfo(actual, self.size)
+
+
+class ContentStore:
+    """Blobs under one root directory, which is made with mode 0700. Any number of processes may use it at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.leases = Leases(root)
+        self._blobs = root / "blobs" / "sha256"
+        self._ingests = root / "ingest"
+        for directory in (self._blobs, self._ingests):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path(self, digest: str) -> Path:
+        """Return where the blob of that digest is or would be."""
+        if not is_digest(digest):
+            raise StateError(f"{digest!r} is not a sha256 digest")
+        return self._blobs / digest.removeprefix("sha256:")
+
+    @contextmanager
+    def ingest(self) -> Iterator[Ingest]:
+        """Give an `Ingest` to write to; what the body did not commit is removed at its end."""
+        descriptor, path = hold_new(self._ingests)
+        try:
+            yield Ingest(self, descriptor, path)
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def add(self, data: bytes) -> BlobInfo:
+        """Store a small blob and return it."""
+        with self.ingest() as ingest:
+            ingest.write(data)
+            return ingest.commit()
+
+    def info(self, digest: str) -> BlobInfo | None:
+        """Return the blob's digest and size, or None when it is not here."""
+        try:
+            return BlobInfo(digest, self.path(digest).stat().st_size)
+        except FileNotFoundError:
+            return None
+
+    def open(self, digest: str, size: int | None = None) -> BinaryIO:
+        """Open a blob for reading, unbuffered. Its content is for the reader to verify; see `read` for small ones.
+
+        Raises `NotFound`, and `StateError` when it has not ``size`` bytes.
+        """
+        try:
+            file = self.path(digest).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise NotFound(f"the blob {digest} is not in the content store", fix=_DAMAGED) from None
+        actual = os.fstat(file.fileno()).st_size
+        if size is not None and actual != size:
+            file.close()
+            raise StateError(f"the blob {digest} has {actual} bytes instead of {size}", fix=_DAMAGED)
+        return file
+
+    def read(self, digest: str) -> bytes:
+        """Return a whole document, verified. Raises `NotFound`, and `StateError` when it is damaged or no document."""
+        with self.open(digest) as file:
+            data = file.read(MAX_DOCUMENT + 1) or b""
+        if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
+            raise StateError(f"the blob {digest} is damaged on disk", fix=_DAMAGED)
+        return data
+
+    def blobs(self) -> Iterator[BlobInfo]:
+        """Yield every finished blob."""
+        with os.scandir(self._blobs) as entries:
+            for entry in entries:
+                yield BlobInfo(f"sha256:{entry.name}", entry.stat(follow_symlinks=False).st_size)
+
+    def remove(self, digest: str) -> None:
+        """Remove a blob; does nothing when it is gone. Whoever has it open reads on."""
+        self.path(digest).unlink(missing_ok=True)
+
+    def remove_abandoned(self) -> int:
+        """Remove what killed processes left in ``ingest/``; return how many there were."""
+        return sum(remove_abandoned(path) for path in self._ingests.iterdir())
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
