@@ -92,9 +92,16 @@ class Executed(NamedTuple):
 class Stage(Protocol):
     """The functions of a stage's module; see the module's text."""
 
-    def create(self, task: Task, streams: Streams, slots: Slots) -> Created: ...
-    def start(self, created: Created) -> int: ...
+    def create(self, task: Task, streams: Streams, slots: Slots) -> Created:
+        """Make the init process, waiting."""
+
+    def start(self, created: Created) -> int:
+        """Let it go."""
+
     def execute(
         self, task: Task, process: Process, steps: Sequence[Step], streams: Streams, init: int, slots: Slots
-    ) -> Executed: ...
-    def delete(self, task: Task) -> None: ...
+    ) -> Executed:
+        """Run one more process."""
+
+    def delete(self, task: Task) -> None:
+        """Forget the task."""

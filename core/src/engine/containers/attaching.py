@@ -10,6 +10,7 @@ from engine.containers.engine import Engine
 from engine.errors import Conflict, StateError
 from engine.metadata import containers
 from engine.metadata.containers import Record
+from engine.shim import protocol
 from engine.shim.protocol import Exit
 
 _LOOK_AGAIN = 0.05
@@ -50,7 +51,7 @@ def wait_for(engine: Engine, record: Record) -> Exit:
         connection = client.connect(engine.layout, record.id)
         if connection is not None:
             with connection:
-                connection.sendall(client.protocol.control({"op": "wait"}))
+                connection.sendall(protocol.control({"op": "wait"}))
                 ended = client.await_exit(connection)
             if ended is not None:
                 return ended
@@ -58,5 +59,7 @@ def wait_for(engine: Engine, record: Record) -> Exit:
         if now.exit is not None and not now.running:
             return now.exit
         if not now.running:
-            raise StateError(f"container {record.name!r} has not run yet", fix=f"Start it: `engine start {record.name}`.")
+            raise StateError(
+                f"container {record.name!r} has not run yet", fix=f"Start it: `engine start {record.name}`."
+            )
         sleep(_LOOK_AGAIN)

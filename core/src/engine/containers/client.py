@@ -48,7 +48,7 @@ def read_answer(connection: socket.socket) -> dict[str, Any]:
     except TimeoutError as error:
         raise StateError(
             "the container's shim does not answer",
-            fix="`engine inspect` shows its pid; if it is stopped or stuck, `engine rm -f` ends the container without it.",
+            fix="`engine inspect` shows its pid; if it is stuck, `engine rm -f` ends the container without it.",
         ) from error
     except ConnectionResetError:
         received = None

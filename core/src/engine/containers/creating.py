@@ -64,7 +64,7 @@ def create(engine: Engine, options: RunOptions) -> Record:
         labels=labels_of(options, base.config),
     )
     known = facts.gather(options, swap=CgroupCapability.SWAP in cgroup.driver.capabilities)
-    files = _etc_files(engine.layout.container(record.id), options)
+    files = _etc_files(engine.layout.container(record.id))
     spec = build(
         options,
         base.config,
@@ -110,11 +110,11 @@ def find_base(engine: Engine, options: RunOptions, storage: str) -> Base:
 
 
 def _hidden(engine: Engine, base: Base) -> list[str]:
-    """The engine's own directories, when the image is the machine itself: they would show every container's files."""
+    """Return the engine's own directories for the image ``host:``: they would show every container's files."""
     return [] if base.lower is None else [str(engine.layout.root), str(engine.layout.state)]
 
 
-def _etc_files(directory: Path, options: RunOptions) -> ContainerFiles:
+def _etc_files(directory: Path) -> ContainerFiles:
     return ContainerFiles(
         hosts=str(directory / "hosts"), hostname=str(directory / "hostname"), resolv_conf=str(directory / "resolv.conf")
     )

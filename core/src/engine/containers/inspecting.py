@@ -1,4 +1,4 @@
-"""What `engine inspect` shows: Docker's names where it has them, and each limit as asked beside what the kernel holds."""
+"""What `engine inspect` shows: Docker's names where it has them, each limit as asked and as the kernel holds it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ class View:
 
 def listing(engine: Engine, *, everything: bool = False) -> list[View]:
     """Return the containers that run, or all, the newest first."""
-    views = [View(record, status.of(engine.layout, record)) for record in containers.everything(engine.store.connection)]
+    views = [
+        View(record, status.of(engine.layout, record)) for record in containers.everything(engine.store.connection)
+    ]
     return [view for view in views if everything or view.status.running]
 
 

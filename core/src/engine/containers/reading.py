@@ -20,7 +20,7 @@ _LOOK_AGAIN = 0.02
 
 
 class _UntilEnded(Follow):
-    """Waits for a container to end by looking at its status: a reader holds no connection that could hold up the shim."""
+    """Waits for a container to end by looking at its status: a connection could hold up the shim."""
 
     def __init__(self, engine: Engine, record: Record) -> None:
         self._engine, self._record = engine, record

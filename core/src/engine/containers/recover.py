@@ -51,7 +51,7 @@ def run_ended(engine: Engine, container_id: str) -> None:
     finally:
         os.close(state_fd)
     record = _find(engine, container_id)
-    if record is not None and ran and record.options.get("remove"):
+    if record is not None and ran and record.options.get("rm"):
         erase.ended(engine, record)
 
 

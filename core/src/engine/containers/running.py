@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from engine.containers import creating, erase, locks, recover, removal, starting
 from engine.containers.console import Console
@@ -29,9 +30,9 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
         raise
     created(record)
     try:
-        started = starting.start(engine, record, attach=not options.detach, shim=shim)
+        starting.start(engine, record, attach=not options.detach, shim=shim)
     except EngineError:
-        if options.remove:
+        if options.rm:
             removal.remove(engine, record.id, force=True)
         raise
     if options.detach:
@@ -43,7 +44,7 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
     if ended is None:
         shim.close()
         return 0
-    if options.remove:
+    if options.rm:
         with locks.locked(engine.layout, record.id):
             erase.ended(engine, record)
     finish(shim)
@@ -52,9 +53,7 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
 
 def finish(shim: Launched) -> None:
     """Tell the shim that all is done, and wait for its end: when the command returns, nothing of the run is left."""
-    try:
+    with suppress(BrokenPipeError):  # it did not wait for the word
         shim.connection.sendall(protocol.control({"op": "removed"}))
-    except BrokenPipeError:  # it did not wait for the word
-        pass
     shim.close()
     shim.reap()

@@ -98,7 +98,7 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
     cgroup = engine.cgroup(record.cgroup).plan(record.id, resources, parent=options.cgroup_parent)
     steps = [_rootfs_step(engine, record, directory)]
     if not runtime.manages_cgroup:
-        steps += [*cgroup.before, *cgroup.after]
+        steps += [*cgroup.before, *cgroup.inside, *cgroup.after]
     steps += [*namespaces.steps, *runtime.plan(spec, namespaces)]
     log = engine.log(record.log)
     task = Task(
@@ -122,9 +122,9 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
         sink=(log.sink, log.sink_arguments()) if log.sink else None,
         stdin=_stdin(options),
         attach=attach,
-        sync=not options.remove,
+        sync=not options.rm,
         timeout=options.timeout or 0,
-        remover=_remover(engine, record) if options.remove else (),
+        remover=_remover(engine, record) if options.rm else (),
     )
     return plan, cgroup
 

@@ -12,6 +12,7 @@ from engine.errors import Conflict, StateError
 from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
+from engine.shim import protocol
 
 _SHIM_GRACE = 15.0
 """How long the shim may take beyond the stop timeout before the command does the work without it."""
@@ -27,7 +28,7 @@ def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
         kill_and_wait(engine, record)
         return record.id
     with connection:
-        connection.sendall(client.protocol.control({"op": "stop", "signal": number, "timeout": timeout}))
+        connection.sendall(protocol.control({"op": "stop", "signal": number, "timeout": timeout}))
         client.await_exit(connection, timeout + _SHIM_GRACE)
     if status.of(engine.layout, record).running:
         kill_and_wait(engine, record)
@@ -51,7 +52,7 @@ def kill_and_wait(engine: Engine, record: Record) -> None:
     if connection is not None:
         with connection:
             connection.settimeout(_SHIM_GRACE)
-            connection.sendall(client.protocol.control({"op": "stop", "signal": signal.SIGKILL, "timeout": 0}))
+            connection.sendall(protocol.control({"op": "stop", "signal": signal.SIGKILL, "timeout": 0}))
             client.await_exit(connection, _SHIM_GRACE)
     if not _ended(engine, record):
         _without_shim(engine, record)
@@ -67,7 +68,7 @@ def _ended(engine: Engine, record: Record, seconds: float = 2.0) -> bool:
 
 
 def _without_shim(engine: Engine, record: Record) -> None:
-    """The shim is stuck or dead: kill it, then undo the journal as after any crash, which kills the cgroup."""
+    """Kill a shim that is stuck or dead, then undo the journal as after any crash, which kills the cgroup."""
     now = status.of(engine.layout, record)
     for pid in (now.shim, now.pid):
         if pid:

@@ -14,8 +14,8 @@ needs the driver, so nothing of a plugin is imported in the shim.
 Three ways to put a process into its group, and a driver takes the one that fits:
 
     cgroupfs on v2      ``before`` makes the directory and opens it into the slot ``cgroup``; the clone lands in it
-    cgroupfs on v1      ``before`` opens the ``tasks`` files into slots, ``inside`` makes the child write itself there: a
-                        process that moves itself skips the lock that costs others 10 ms; in hybrid it is also cloned
+    cgroupfs on v1      ``before`` opens the ``tasks`` files into slots, ``inside`` makes the child write itself there:
+                        a process that moves itself skips the lock that costs others 10 ms; in hybrid it is also cloned
                         into the v2 tree (freeze, kill and pressure are there)
     systemd             ``unit`` names a call of this driver that needs the pid: the scope is made with it; the shim
                         asks the command to make it, and runs ``after`` when that is done
@@ -57,8 +57,8 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CgroupConfig:
-    """What the factory hook gets. ``parent`` is the user's ``--cgroup-parent``, or ``""`` for the driver's default below
-    the calling process's own cgroup or slice; ``mark`` distinguishes this engine root (8 hex digits) in every name."""
+    """What the factory hook gets. ``parent`` is the user's ``--cgroup-parent``, or ``""`` for the driver's default;
+    ``mark`` distinguishes this engine root (8 hex digits) in every name."""
 
     parent: str
     mark: str

@@ -22,7 +22,7 @@ class Probe(NamedTuple):
 
 
 class IdMapping(NamedTuple):
-    """One row of an identity map (user_namespaces(7)): ``size`` ids from ``container`` on are ``host`` and on outside."""
+    """One row of an identity map (user_namespaces(7)): ``size`` ids from ``container`` are ``host`` and on outside."""
 
     container: int
     host: int

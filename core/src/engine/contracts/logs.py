@@ -30,7 +30,7 @@ class LogConfig:
 
 
 class Entry(NamedTuple):
-    """One piece of output: nanoseconds since the epoch, "stdout" or "stderr", the bytes (usually a line with its end)."""
+    """A piece of output: nanoseconds since the epoch, "stdout" or "stderr", the bytes (usually a line with its end)."""
 
     nanoseconds: int
     stream: str

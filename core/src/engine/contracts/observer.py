@@ -27,7 +27,7 @@ class Topic(StrEnum):
 
 
 class Event(NamedTuple):
-    """One event: nanoseconds since the epoch, "container" or "image", its ID, and attributes (name, image, exit code)."""
+    """An event: nanoseconds since the epoch, "container" or "image", its ID, attributes (name, image, exit code)."""
 
     nanoseconds: int
     subject: str

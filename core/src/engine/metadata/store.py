@@ -34,7 +34,7 @@ class Store:
         except sqlite3.Error as error:
             raise EngineError(
                 f"cannot open the engine's store {path}: {error}",
-                fix="Check that you may write there and that the disk is not full, or choose another place with --root.",
+                fix="Check that you may write there and that the disk is not full, or choose another --root.",
             ) from error
 
     def __enter__(self) -> Store:

@@ -115,7 +115,8 @@ class Container:
 
     def finish(self) -> Exit:
         """End what the init left running, record its exit status, undo the journal. The state directory goes last."""
-        assert self.init is not None and self.init.ended is not None
+        assert self.init is not None
+        assert self.init.ended is not None
         killed = 0
         if self.plan.group is not None:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)

@@ -36,7 +36,7 @@ def main() -> None:
     code = 1
     try:
         code = serve(launcher)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # the process ends here, and its log is all that speaks for it
         report(error)
     finally:
         os._exit(code)  # nothing to finalize: skipping the interpreter's shutdown saves several milliseconds
