@@ -12,15 +12,16 @@ from typing import Any
 
 from engine.actions import cgroups as actions
 from engine.actions.base import Action, Phase, Step
+from engine.contracts import cgroup_files
 from engine.contracts.cgroup import Capability, CgroupConfig, CgroupDriver, CgroupPlan, Statistics
 from engine.contracts.common import Probe
-from engine.errors import InvalidInput, NotFound, Unsupported
-from engine.linux import cgroup_counters, cgroups
+from engine.errors import Unsupported
+from engine.linux import cgroups
 from engine.linux.cgroups import Group
 from engine.spec import cgroup_devices
-from engine.spec.cgroup_limits import Limit
+from engine.spec.cgroup_writes import writes_for
 from engine.spec.runtime import Resources
-from engine_cgroup_fs import layout, translate, update
+from engine_cgroup_fs import layout
 from engine_cgroup_fs.layout import NAME
 
 _PREFERENCE = 50
@@ -33,10 +34,7 @@ class CgroupFs(CgroupDriver):
     """Groups by mkdir and write. Root, or the owner of a delegated v2 tree named by the parent."""
 
     def __init__(self, config: CgroupConfig) -> None:
-        if config.options:
-            raise InvalidInput(
-                f"the cgroup driver {NAME} has no option {', '.join(config.options)}", fix="Leave it out.", plugin=NAME
-            )
+        cgroup_files.check_options(config.options, (), plugin=NAME)
         self._parent = config.parent
         self._found = cgroups.discover()
         self._layout = layout.of_machine(self._found, config.mark)
@@ -65,7 +63,8 @@ class CgroupFs(CgroupDriver):
         for directory in self._layout.delegating(group):
             path = f"{directory}/cgroup.subtree_control"
             before.append(actions.WriteCgroup(path, enable, "the controllers of the groups below"))
-        before += [_write(group, limit) for limit in translate.limits(resources, self._layout.version)]
+        limits = writes_for(resources, self._layout.version, driver=NAME)
+        before += [cgroup_files.write(group, limit) for limit in limits]
         before += self._devices(group, resources)
         open_steps, inside = actions.entrance(group, NAME)
         entrances = len(dict.fromkeys(group.v1.values()))
@@ -90,50 +89,40 @@ class CgroupFs(CgroupDriver):
     def update(self, name: str, resources: Resources, *, parent: str = "") -> None:
         """Write the new limits in the order a running group takes; put the old ones back when one is refused."""
         group = self.group(name, parent=parent)
-        self._must_exist(group)
+        cgroup_files.must_exist(group, plugin=NAME)
         version = self._layout.version
-        writes = translate.limits(resources, version, update.present(group, version))
-        policy = translate.device_policy(resources)
-        restrict: Action | None = None
-        if policy is not None and "devices" in group.v1:
-            now = cgroup_devices.of_v1_list(cgroups.read_value(group.v1["devices"], "devices.list"))
-            writes += cgroup_devices.v1_difference(policy, now)
-        elif policy is not None:
-            restrict = self._devices(group, resources)[0]
-        update.apply(group, writes, restrict)
+        limits = writes_for(resources, version, cgroup_files.present(group, version), driver=NAME)
+        rules, last = resources.get("devices"), None
+        if rules and "devices" in group.v1:
+            limits += cgroup_files.device_writes(group, cgroup_devices.policy(rules))
+        elif rules:
+            last = self._devices(group, resources)[0]
+        cgroup_files.apply(group, limits, last, plugin=NAME)
 
     def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
         """Return the text of the file behind each limit."""
-        self._must_exist(group)
-        writes = translate.limits(resources, self._layout.version)
-        found = {limit.name: cgroups.read_value(_directory(group, limit), limit.file) for limit in writes}
-        if resources.get("devices"):
-            found["devices"] = update.device_rules(group)
-        return found
+        cgroup_files.must_exist(group, plugin=NAME)
+        limits = writes_for(resources, self._layout.version, driver=NAME)
+        return cgroup_files.read_back(group, limits, devices=bool(resources.get("devices")))
 
     def statistics(self, group: Group) -> Statistics:
         """Return the counters now."""
-        try:
-            return Statistics(**cgroup_counters.counters(group))
-        except FileNotFoundError as error:
-            raise NotFound(
-                f"the cgroup {error.filename} is gone", fix="Is the container running?", plugin=NAME
-            ) from error
+        return cgroup_files.statistics(group, plugin=NAME)
 
     def _devices(self, group: Group, resources: Resources) -> list[Action]:
-        policy = translate.device_policy(resources)
-        if policy is None:
+        rules = resources.get("devices")
+        if not rules:
             return []
+        policy = cgroup_devices.policy(rules)
         if "devices" in group.v1:
-            return [_write(group, limit) for limit in cgroup_devices.v1(policy)]
-        if not group.v2:
-            raise Unsupported(
-                "devices cannot be restricted: neither the v1 controller devices nor cgroup v2 is mounted",
-                fix="Mount cgroup v2 with mount -t cgroup2 none DIRECTORY.",
-                plugin=NAME,
-            )
-        rows = tuple((*device, access) for device, access in policy.exceptions)
-        return [actions.RestrictDevices(group.v2, policy.allow, rows)]
+            return [cgroup_files.write(group, limit) for limit in cgroup_devices.v1(policy)]
+        if group.v2:
+            return [cgroup_files.filter_devices(group, policy)]
+        raise Unsupported(
+            "devices cannot be restricted: neither the v1 controller devices nor cgroup v2 is mounted",
+            fix="Mount cgroup v2 with mount -t cgroup2 none DIRECTORY.",
+            plugin=NAME,
+        )
 
     def _capabilities(self) -> frozenset[Capability]:
         found = {capability for capability, name in _BY_CONTROLLER.items() if self._layout.version(name)}
@@ -151,16 +140,3 @@ class CgroupFs(CgroupDriver):
         """v1 shows it at the top (a kernel may be booted with swapaccount=0); v2 has it with the memory controller."""
         held = self._layout.version("memory")
         return held == 2 or (held == 1 and os.path.exists(f"{self._layout.v1['memory']}/memory.memsw.limit_in_bytes"))
-
-    def _must_exist(self, group: Group) -> None:
-        for path in group.directories:
-            if not os.path.isdir(path):
-                raise NotFound(f"the cgroup {path} does not exist", fix="Is the container running?", plugin=NAME)
-
-
-def _directory(group: Group, limit: Limit) -> str:
-    return group.v1.get(limit.controller) or group.v2
-
-
-def _write(group: Group, limit: Limit) -> Action:
-    return actions.WriteCgroup(f"{_directory(group, limit)}/{limit.file}", limit.value, limit.meaning)

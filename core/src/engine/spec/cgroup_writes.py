@@ -1,6 +1,6 @@
-"""From OCI limits to the writes for this machine's hierarchies: for each controller the version that it is bound to.
+"""From OCI limits to the writes for one machine: each controller in the version of the hierarchy that it is bound to.
 
-Pure: what is present in a running group comes in as `Present`.
+Pure: the machine comes in as a function, what is present in a running group as `Present`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from engine.errors import Unsupported
-from engine.spec import cgroup_devices, cgroup_limits, cgroup_v1, cgroup_v2
+from engine.spec import cgroup_limits, cgroup_v1, cgroup_v2
 from engine.spec.cgroup_limits import UNLIMITED, Limit
 from engine.spec.runtime import Cpu, Memory, Resources
-from engine_cgroup_fs.layout import NAME
 
 Version = Callable[[str], int]
 """Controller to 1, 2, or 0 where no hierarchy has it."""
@@ -27,33 +26,27 @@ class Present(NamedTuple):
     memsw: int | None = None
 
 
-def limits(resources: Resources, version: Version, present: Present | None = None) -> list[Limit]:
+def writes_for(resources: Resources, version: Version, present: Present | None = None, *, driver: str) -> list[Limit]:
     """Return the writes for everything but devices, in the order in which the kernel takes them.
 
-    ``present`` is None for a group that is still to be made. Raises `Unsupported` naming what no hierarchy here can
-    hold, `InvalidInput` for values no kernel would take.
+    ``present`` is None for a group that is still to be made; ``driver`` is named in messages. Raises `Unsupported`
+    naming what no hierarchy here can hold, `InvalidInput` for values no kernel would take.
     """
-    cgroup_limits.check(resources, driver=NAME)
+    cgroup_limits.check(resources, driver=driver)
     now = present or Present()
     cpu, memory, pids = resources.get("cpu") or {}, resources.get("memory") or {}, resources.get("pids")
     writes: list[Limit] = []
     if cpu_time := _cpu_time(cpu):
-        held = _bound("cpu", "cpu", version)
+        held = _bound("cpu", "cpu", version, driver)
         writes += cgroup_v1.cpu(cpu_time) if held == 1 else cgroup_v2.cpu(cpu_time, now.quota, now.period)
     if cpu.get("cpus") or cpu.get("mems"):
-        writes += (cgroup_v1 if _bound("cpuset", "cpu.cpus", version) == 1 else cgroup_v2).cpuset(cpu)
+        writes += (cgroup_v1 if _bound("cpuset", "cpu.cpus", version, driver) == 1 else cgroup_v2).cpuset(cpu)
     if any(value is not None for value in memory.values()):
-        writes += _memory(memory, _bound("memory", "memory", version), now)
+        writes += _memory(memory, _bound("memory", "memory", version, driver), now)
     if pids is not None:
-        _bound("pids", "pids.limit", version)
+        _bound("pids", "pids.limit", version, driver)
         writes += cgroup_limits.pids(pids["limit"])
     return writes
-
-
-def device_policy(resources: Resources) -> cgroup_devices.Policy | None:
-    """Return what the device rules amount to, or None where there are none."""
-    rules = resources.get("devices")
-    return cgroup_devices.policy(rules) if rules else None
 
 
 def _memory(memory: Memory, version: int, now: Present) -> list[Limit]:
@@ -69,12 +62,13 @@ def _cpu_time(cpu: Cpu) -> Cpu:
     return cast("Cpu", {key: value for key, value in chosen.items() if value or (key == "burst" and value == 0)})
 
 
-def _bound(controller: str, wanted: str, version: Version) -> int:
+def _bound(controller: str, wanted: str, version: Version, driver: str) -> int:
+    """Return the version of the hierarchy with the controller, or refuse ``wanted``."""
     held = version(controller)
     if not held:
         raise Unsupported(
             f"{wanted} cannot be limited: no cgroup hierarchy that is mounted here has the controller {controller}",
             fix=f"Leave the limit out, or boot with {controller} (/proc/cgroups shows what the kernel has).",
-            plugin=NAME,
+            plugin=driver,
         )
     return held
