@@ -101,11 +101,11 @@ def _best(kind: str, make_config: MakeConfig) -> Chosen:
     if ranked and ranked[0].usable:
         return Chosen(ranked[0].entry.name, ranked[0].driver, f"auto: {explain(ranked)}")
     if not ranked:
-        raise Unsupported(f"no {kind} plugin is installed", fix=f"install a distribution with an engine.{kind} plugin")
+        raise Unsupported(f"no {kind} plugin is installed", fix=f"Install a distribution with an engine.{kind} plugin.")
     reasons = "; ".join(f"{one.entry.label}: {one.reason}" for one in ranked)
     raise Unsupported(
         f"no installed {kind} plugin is usable here: {reasons}",
-        fix="mend one of these, or install another; `engine plugins` shows them all",
+        fix="Mend one of these, or install another; `engine plugins` shows them all.",
     )
 
 

@@ -54,13 +54,13 @@ def find(kind: str, name: str) -> Entry:
         origins = " and ".join(entry.origin for entry in found)
         raise PluginError(
             f"the {kind} plugin name '{name}' is taken twice: by {origins}",
-            fix=f"uninstall one of them: pip uninstall {found[-1].distribution}",
+            fix=f"Uninstall one of them, as with: pip uninstall {found[-1].distribution}",
             plugin=name,
         )
     names = index().names(kind)
     raise NotFound(
         f"no {kind} plugin named '{name}' is installed",
-        fix=f"installed are: {', '.join(names)}" if names else f"install a distribution with an engine.{kind} plugin",
+        fix=f"Installed are {', '.join(names)}." if names else f"Install a distribution with an engine.{kind} plugin.",
     )
 
 
@@ -137,7 +137,7 @@ def _contract(entry: Entry, module: ModuleType) -> tuple[int, str]:
     if version == CONTRACT_VERSION - 1:
         return version, f"the {entry.kind} plugin {entry.label} is old: {stated}"
     newer = "engine-core" if version > CONTRACT_VERSION else entry.distribution
-    raise _broken(entry, stated, fix=f"upgrade {newer}: pip install --upgrade {newer}")
+    raise _broken(entry, stated, fix=f"Upgrade {newer}: pip install --upgrade {newer}")
 
 
 def _register(entry: Entry, module: ModuleType) -> pluggy.PluginManager:
@@ -162,7 +162,7 @@ def _register(entry: Entry, module: ModuleType) -> pluggy.PluginManager:
 def _broken(entry: Entry, why: str, *, fix: str = "") -> PluginError:
     return PluginError(
         f"the {entry.kind} plugin {entry.label} is broken: {why}",
-        fix=fix or f"repair, upgrade or remove it: pip uninstall {entry.distribution}",
+        fix=fix or f"Upgrade or remove it: pip uninstall {entry.distribution}",
         plugin=entry.label,
     )
 

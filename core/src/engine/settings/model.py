@@ -99,7 +99,7 @@ def read(*, system: Path, user: Path, base: Settings) -> Settings:
     except SettingsError as error:
         raise InvalidInput(
             f"the environment variable {PREFIX}OPTIONS is not valid JSON",
-            fix='it should look like {"log": {"json-file": {"max-size": "10m"}}}',
+            fix='It should look like {"log": {"json-file": {"max-size": "10m"}}}.',
         ) from error
     except ValidationError as error:
         raise _invalid(error, _labelled(sources)) from error
@@ -156,9 +156,9 @@ def _invalid(error: ValidationError, labelled: list[Labelled]) -> InvalidInput:
     if origin.startswith(PREFIX):
         inside = f" at '{key}'" if len(path) > 1 else ""
         return InvalidInput(
-            f"the environment variable {origin} is not valid{inside}: {reason}", fix=fix or "correct or unset it"
+            f"the environment variable {origin} is not valid{inside}: {reason}", fix=fix or "Correct or unset it."
         )
-    return InvalidInput(f"{origin}: '{key}' is not valid: {reason}", fix=fix or "correct or remove that line")
+    return InvalidInput(f"{origin}: '{key}' is not valid: {reason}", fix=fix or "Correct or remove that line.")
 
 
 def _refuse_slips(environment: Mapping[str, str]) -> None:
@@ -172,5 +172,5 @@ def _refuse_slips(environment: Mapping[str, str]) -> None:
             if close:
                 raise InvalidInput(
                     f"there is no setting for the environment variable {variable}",
-                    fix=f"did you mean {PREFIX}{close[0]}?",
+                    fix=f"Did you mean {PREFIX}{close[0]}?",
                 )

@@ -54,7 +54,7 @@ def nearest(key: str, known: Iterable[str]) -> str:
     """Return the advice for an unknown key: the nearest that exists, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(key.lower().replace("_", "-"), known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}"
+    return f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(known)}."
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -65,20 +65,20 @@ def _parse(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", fix="make it readable, or remove it") from error
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", fix="Make it readable, or remove it.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is not valid TOML: {error}", fix="correct that line") from error
+        raise InvalidInput(f"{path} is not valid TOML: {error}", fix="Correct that line.") from error
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise InvalidInput(f"{path} is not a regular file", fix="replace it with a file, or remove it")
+        raise InvalidInput(f"{path} is not a regular file", fix="Replace it with a file, or remove it.")
     if found.st_uid not in (0, os.geteuid()):
         raise InvalidInput(
             f"{path} belongs to user {found.st_uid}, who could choose what root runs",
-            fix=f"chown it to user {os.geteuid()}, or remove it",
+            fix=f"Chown it to user {os.geteuid()}, or remove it.",
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise InvalidInput(
-            f"{path} may be written by others (mode {stat.S_IMODE(found.st_mode):04o})", fix=f"chmod go-w {path}"
+            f"{path} may be written by others (mode {stat.S_IMODE(found.st_mode):04o})", fix=f"Run: chmod go-w {path}"
         )
