@@ -34,9 +34,15 @@ _EVERYWHERE = {
     "mount_setattr": 442,
 }  # fmt: skip
 _BY_MACHINE = {
-    "x86_64": {"clone": 56, "capget": 125, "capset": 126, "pivot_root": 155, "keyctl": 250, "seccomp": 317, "bpf": 321},
-    "aarch64": {"clone": 220, "capget": 90, "capset": 91, "pivot_root": 41, "keyctl": 219, "seccomp": 277, "bpf": 280},
-}
+    "x86_64": {
+        "rt_sigaction": 13, "clone": 56, "capget": 125, "capset": 126, "pivot_root": 155, "keyctl": 250, "seccomp": 317,
+        "bpf": 321,
+    },
+    "aarch64": {
+        "pivot_root": 41, "capget": 90, "capset": 91, "rt_sigaction": 134, "keyctl": 219, "clone": 220, "seccomp": 277,
+        "bpf": 280,
+    },
+}  # fmt: skip
 MACHINE = os.uname().machine
 _IS_64_BIT = ctypes.sizeof(ctypes.c_void_p) == 8
 
