@@ -9,7 +9,10 @@ import tempfile
 from pathlib import Path
 
 RUN = "TESTRUN"
-"""Environment (not ``ENGINE_…``, which are the engine's settings and part of what it keys its cache by): the run's own six hex digits, set by the process that controls it and inherited by its workers."""
+"""Environment: the run's own six hex digits, set by the process that controls it and inherited by its workers.
+
+Not ``ENGINE_…``: those are the engine's settings, and part of what it keys its cache by.
+"""
 TEST = "TESTRUN_NODE"
 """Environment: the node id of the test that runs."""
 PREFIX = "engine-test-"
