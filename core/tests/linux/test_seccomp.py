@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import InvalidInput
 from engine.linux import processes, seccomp
-from engine.linux.syscalls import MACHINE
+from engine.linux.syscalls import MACHINE, NUMBERS, check, syscall
 
 InChild = Callable[..., Any]
 
@@ -56,6 +56,28 @@ def test_two_conditions_on_one_argument_are_alternatives(in_child: InChild) -> N
     rule = {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EXDEV, "args": arguments}
     for family in (socket.AF_VSOCK, socket.AF_UNIX):
         assert in_child(lambda family=family: under(allow_but(rule), lambda: socket.socket(family))) == errno.EXDEV
+
+
+def test_calls_newer_than_the_profile_do_not_exist_for_it(in_child: InChild) -> None:
+    every = [name for name in SOME_CALLS if name != "mkdir"]
+    profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": every, "action": "SCMP_ACT_ALLOW"}]}
+    last = NUMBERS["openat2"]
+
+    def body() -> list[int]:
+        seen = [under(profile, lambda: check(syscall(last, -1, 0, 0, 0)))]
+        for number in (last + 1, 5000):
+            try:
+                check(syscall(number, 0, 0, 0))
+            except OSError as error:
+                seen.append(error.errno or 0)
+        return seen
+
+    assert in_child(body) == [errno.EINVAL, errno.ENOSYS, errno.ENOSYS]
+    with_errno = {**profile, "defaultErrnoRet": errno.EACCES}
+    rule = {"names": ["mount_setattr"], "action": "SCMP_ACT_ALLOW"}
+    refused = {**with_errno, "syscalls": [*profile["syscalls"], rule]}
+    assert in_child(lambda: under(refused, lambda: os.mkdir("/proc/x"))) == errno.EACCES
+    assert in_child(lambda: under(refused, lambda: check(syscall(NUMBERS["pidfd_getfd"], -1, 0, 0)))) == errno.EACCES
 
 
 def test_a_filter_needs_no_new_privileges(in_child: InChild) -> None:

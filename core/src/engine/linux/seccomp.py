@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,11 +49,16 @@ _OPERATORS = {
 NATIVE_ARCHITECTURE = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}.get(MACHINE, "")
 """The spec's name of this machine's own architecture."""
 
+_AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}.get(MACHINE, 0)
+_X32_BIT = 0x40000000
+_LOAD, _IF_EQUAL, _IF_GREATER, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
+_INSTRUCTION = struct.Struct("=HBBI")
+"""``struct sock_filter``: code, how many instructions to skip if true and if false, operand."""
+
 _LIBRARY = "libseccomp.so.2"
 _ATTRIBUTE_OPTIMIZE, _BINARY_TREE = 8, 2
 _NO_SUCH_SYSCALL = -1
 _MAX_INSTRUCTIONS = 4096
-_INSTRUCTION_SIZE = 8
 
 
 class _Comparison(ctypes.Structure):
@@ -81,7 +87,7 @@ def load(program: bytes, flags: int = 0) -> int:
 
     Needs no_new_privs, or CAP_SYS_ADMIN in the caller's user namespace (EACCES). Raises OSError.
     """
-    filter_ = _Program(len(program) // _INSTRUCTION_SIZE, program)
+    filter_ = _Program(len(program) // _INSTRUCTION.size, program)
     return check(_seccomp(_SET_MODE_FILTER, flags, ctypes.byref(filter_)), "seccomp")
 
 
@@ -105,9 +111,10 @@ def library_version() -> tuple[int, int, int]:
 def compile(profile: Mapping[str, Any]) -> bytes:  # noqa: A001 - the name that fits
     """Return the BPF program of a profile (``linux.seccomp`` of the OCI runtime spec), for this machine.
 
-    System calls that libseccomp does not know are left out, as runc does: the default action holds for them. Nothing
-    is installed. Raises InvalidInput for a profile with an unknown action, operator or architecture, or a program that
-    is too long; Unsupported without libseccomp.
+    System calls that libseccomp does not know are left out, as runc does. Where the default is to refuse with an errno,
+    calls of a higher number than all that the profile names get ENOSYS, so that a libc newer than the profile falls
+    back on older calls instead of failing. Nothing is installed. Raises InvalidInput for a profile with an unknown
+    action, operator or architecture, or a program that is too long; Unsupported without libseccomp.
     """
     reason = available()
     if reason is not None:
@@ -121,7 +128,7 @@ def compile(profile: Mapping[str, Any]) -> bytes:  # noqa: A001 - the name that 
             action = _action(rule, "action", "errnoRet")
             if action != default:
                 _add_rule(library, rule, action, number)
-        return library.export()
+        return _limited(_newer_calls_are_missing(library, profile, default) + library.export())
     finally:
         library.release()
 
@@ -134,6 +141,34 @@ def unknown(profile: Mapping[str, Any]) -> list[str]:
         return sorted(name for name in names if library.resolve(name) == _NO_SUCH_SYSCALL)
     finally:
         library.release()
+
+
+def _newer_calls_are_missing(library: _Library, profile: Mapping[str, Any], default: int) -> bytes:
+    """Return instructions that go before a program: ENOSYS for what was invented after the profile."""
+    numbers = [library.resolve(name) for rule in profile.get("syscalls") or () for name in rule.get("names") or ()]
+    last = max(numbers, default=-1)
+    if default & 0xFFFF0000 != _ERRNO or last < 0 or not _AUDIT_ARCHITECTURE:
+        return b""
+    # struct seccomp_data: the number at 0, the architecture at 4. Skips lead to the first instruction of the program.
+    instructions = (
+        (_LOAD, 0, 0, 4),
+        (_IF_EQUAL, 0, 4, _AUDIT_ARCHITECTURE),
+        (_LOAD, 0, 0, 0),
+        (_IF_AT_LEAST, 2, 0, _X32_BIT),
+        (_IF_GREATER, 0, 1, last),
+        (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
+    )
+    return b"".join(_INSTRUCTION.pack(*instruction) for instruction in instructions)
+
+
+def _limited(program: bytes) -> bytes:
+    length = len(program) // _INSTRUCTION.size
+    if length > _MAX_INSTRUCTIONS:
+        raise InvalidInput(
+            f"the seccomp profile compiles to {length} instructions, and the kernel takes {_MAX_INSTRUCTIONS}",
+            fix="use fewer rules or architectures",
+        )
+    return program
 
 
 def _add_rule(library: _Library, rule: Mapping[str, Any], action: int, number: int) -> None:
@@ -228,14 +263,7 @@ class _Library:
             if result != 0:
                 raise InvalidInput(f"libseccomp cannot compile the seccomp profile: {os.strerror(-result)}")
             os.lseek(fd, 0, os.SEEK_SET)
-            program = file.read()
-        if len(program) > _MAX_INSTRUCTIONS * _INSTRUCTION_SIZE:
-            length = len(program) // _INSTRUCTION_SIZE
-            raise InvalidInput(
-                f"the seccomp profile compiles to {length} instructions, and the kernel takes {_MAX_INSTRUCTIONS}",
-                fix="use fewer rules or architectures",
-            )
-        return program
+            return file.read()
 
     def release(self) -> None:
         """Free the filter."""
