@@ -164,7 +164,7 @@ class SnapshotStore:
     def _check(self, name: str) -> None:
         if not _NAME.fullmatch(name):
             fix = "Use up to 128 of a-z, 0-9, '.', '_' and '-', a letter or digit first."
-            raise InvalidInput(f"'{name}' is no name for a snapshot", fix=fix, plugin=self._driver)
+            raise InvalidInput(f"{name!r} is no name for a snapshot", fix=fix, plugin=self._driver)
 
     def _read(self, place: str, name: str) -> Record | None:
         directory = self.root / place / name

@@ -5,7 +5,7 @@ In the directory of each snapshot (see `engine.contracts.snapshots` for what lie
     fs/      the layer: the upper directory of an active snapshot, a lower one once it is committed
     work/    what the kernel needs beside an upper directory
 
-A view has neither. ``empty``, below the driver's root, fills up stacks that are too low for the kernel.
+A view has neither. Two empty directories below the driver's root fill up stacks that are too low for the kernel.
 Everything but `mounts` needs root, or the root of a user namespace with the option ``userxattr``.
 """
 
@@ -34,6 +34,8 @@ from engine.linux.filesystems import syncfs
 from engine_storage_overlay.options import FOLLOW, OverlayOptions, decode, parse
 
 _NAME = "overlay"
+_EMPTY = ("empty-1", "empty-2")
+"""Two, as the kernel refuses the same directory twice."""
 
 
 class OverlayDriver(StorageDriver):
@@ -68,7 +70,8 @@ class OverlayDriver(StorageDriver):
             self._check_lower(lower, parent)
 
         def build(directory: Path, above: Record | None) -> Mapping[str, str]:
-            (self._root / "empty").mkdir(0o755, exist_ok=True)
+            for name in _EMPTY:
+                (self._root / name).mkdir(0o755, exist_ok=True)
             if not read_only:
                 self._make_upper(directory, above.directory / "fs" if above else lower)
             detail = self._inherit(self._options, above)
@@ -98,7 +101,7 @@ class OverlayDriver(StorageDriver):
         record = self._store.find_active(key)
         writable = record.kind is SnapshotKind.ACTIVE
         lowers = self._lowers(record)
-        lowers += [self._root / "empty"] * max(0, (1 if writable else 2) - len(lowers))
+        lowers += [self._root / name for name in _EMPTY[len(lowers) : 1 if writable else 2]]
         pairs = [("lowerdir+", os.fspath(lower)) for lower in lowers]
         if writable:
             pairs += [("upperdir", f"{record.directory}/fs"), ("workdir", f"{record.directory}/work")]
