@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _imp
 import ctypes
 import errno
 import os
@@ -110,6 +111,31 @@ def test_errors_leave_the_interpreter_usable(in_child: InChild) -> None:
         return numbers
 
     assert in_child(body) == [errno.EBADF, errno.EINVAL, 0]
+
+
+def test_a_signal_handler_that_raises_leaves_no_lock_behind(in_child: InChild) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise Interrupted
+
+    def body() -> list[Any]:
+        signal.signal(signal.SIGALRM, handler)
+        interrupted = 0
+        deadline = time.monotonic() + 1.5
+        while interrupted < 50 and time.monotonic() < deadline:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0003)
+                while True:
+                    child = processes.clone3()
+                    if child.pid == 0:
+                        os._exit(0)
+            except Interrupted:
+                interrupted += 1
+        return [interrupted > 5, _imp.lock_held(), list(signal.pthread_sigmask(signal.SIG_BLOCK, ()))]
+
+    assert in_child(body) == [True, False, []]
 
 
 def test_where_clone3_is_hidden_clone_does(in_child: InChild) -> None:

@@ -6,6 +6,7 @@ What ``os.fork`` does around fork(2) has to be done here as well:
   the child would wait for a lock whose owner it does not have.
 - ``PyOS_BeforeFork`` takes the import lock (and since 3.13 the list of threads), ``PyOS_AfterFork_Child`` makes the
   locks and the GIL anew, makes the caller the main thread and runs the hooks of ``os.register_at_fork``.
+- No signal handler of Python may raise between these: all signals are blocked meanwhile, in the child as well.
 - libc keeps the thread's id in its thread descriptor; fork(2) has the kernel write the child's there. The kernel tells
   where it is (PR_GET_TID_ADDRESS), so CLONE_CHILD_SETTID writes it here too; without, ``pthread_kill`` on oneself and
   recursive or error-checking mutexes would act for the parent's thread.
@@ -45,6 +46,10 @@ for _hook in (_before_fork, _after_fork_parent, _after_fork_child):
 _clone3 = system_call("clone3", _pointer, ctypes.c_size_t, keep_gil=True)
 _clone = system_call("clone", ctypes.c_ulong, _long, _pointer, _long, _long, keep_gil=True)
 _prctl = function("prctl", ctypes.c_int, _pointer, _long, _long, _long)
+_gettid = function("gettid")
+_pthread_sigmask = function("pthread_sigmask", ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
+_SIGNAL_SET_SIZE = 128
+_ALL_SIGNALS = b"\xff" * _SIGNAL_SET_SIZE
 
 
 class Cloned(NamedTuple):
@@ -71,7 +76,8 @@ def clone3(flags: int = 0, cgroup_fd: int | None = None, exit_signal: int = sign
 
     ``flags`` are CLONE_NEW* and CLONE_PARENT (never CLONE_VM or other sharing: the child gets a copy of everything).
     ``cgroup_fd`` is a directory of the cgroup v2 hierarchy to start in. The parent gets the child's pid, in its own pid
-    namespace, and a pidfd. ``exit_signal`` 0 asks for ``__WALL`` when waiting.
+    namespace, and a pidfd. ``exit_signal`` 0 asks for ``__WALL`` when waiting. The child has the parent's signal
+    handlers, which may raise: its code stands in a ``try`` whose ``finally`` is ``os._exit``.
 
     Where clone3 is hidden (ENOSYS, as in some sandboxes), clone(2) does the same; it has no way to start in a cgroup or
     in a new time namespace, and then ENOSYS is raised. Raises OSError; no child exists then.
@@ -98,14 +104,23 @@ def clone3(flags: int = 0, cgroup_fd: int | None = None, exit_signal: int = sign
 def _between_hooks(arguments: _CloneArgs) -> int:
     """Clone with the interpreter prepared for it: nothing that could start a thread or import runs in between."""
     address, size = ctypes.addressof(arguments), ctypes.sizeof(arguments)
-    _before_fork()
-    pid = _clone3(address, size)
-    if pid == -1 and ctypes.get_errno() == errno.ENOSYS and arguments.flags < 1 << 32:
-        pid = _clone_instead(arguments)
-    if pid == 0:
-        _after_fork_child()
-    else:
-        _after_fork_parent()
+    before = ctypes.create_string_buffer(_SIGNAL_SET_SIZE)
+    _pthread_sigmask(signal.SIG_BLOCK, None, before)
+    try:
+        # A signal that came before this is handled when the call returns, and may raise here: no lock is held yet.
+        _pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS, None)
+        _before_fork()
+        pid = _clone3(address, size)
+        if pid == -1 and ctypes.get_errno() == errno.ENOSYS and arguments.flags < 1 << 32:
+            pid = _clone_instead(arguments)
+        number = ctypes.get_errno()
+        if pid == 0:
+            _after_fork_child()
+        else:
+            _after_fork_parent()
+    finally:
+        _pthread_sigmask(signal.SIG_SETMASK, before, None)
+    ctypes.set_errno(number)
     return pid
 
 
@@ -129,6 +144,3 @@ def _tid_address() -> int:
     # libc must use that word as we think it does: then it holds our id now.
     is_tid = address.value and ctypes.c_int.from_address(address.value).value == _gettid()
     return address.value if is_tid else 0
-
-
-_gettid = function("gettid")

@@ -60,7 +60,7 @@ AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 _AT_SYMLINK_NOFOLLOW = 0x100
-_OPEN_TREE_CLONE = 0x1
+OPEN_TREE_CLONE = 0x1
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = _FSPICK_CLOEXEC = 0x1
 _FSPICK_EMPTY_PATH = 0x8
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
@@ -189,7 +189,7 @@ attach = move_mount
 """The other half of :func:`new_mount` and :func:`bind_fd`."""
 
 
-def open_tree(dirfd: int, path: str = "", flags: int = _OPEN_TREE_CLONE) -> int:
+def open_tree(dirfd: int, path: str = "", flags: int = OPEN_TREE_CLONE) -> int:
     """Return a descriptor of a copy of the mount at ``path`` (empty: of ``dirfd``); AT_RECURSIVE takes what is below.
 
     A symbolic link at the end of the path is not followed.
@@ -271,7 +271,7 @@ def bind_fd(
     ``recursive`` takes the mounts below along, and then the attributes hold for each of them. ``userns_fd`` (0 or more)
     maps the ids of its files by that user namespace.
     """
-    fd = open_tree(dirfd, path, _OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0))
+    fd = open_tree(dirfd, path, OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0))
     if userns_fd >= 0:
         attr_set |= MOUNT_ATTR_IDMAP
     try:

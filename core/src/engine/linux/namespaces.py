@@ -10,7 +10,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from engine.linux.cloning import clone3
 from engine.linux.syscalls import check, function
@@ -61,6 +61,7 @@ _AF_INET, _SOCK_DGRAM_CLOEXEC = 2, 2 | os.O_CLOEXEC
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _IFF_UP = 0x1
 _IFREQ = struct.Struct("16sh22x")
+_SECOND = 1_000_000_000
 
 
 def unshare(flags: int) -> None:
@@ -118,12 +119,15 @@ def userns_fd(uids: Sequence[IdRow], gids: Sequence[IdRow]) -> int:
     A child is made in it and let go again, so the caller has a single thread, and the privileges that the rows need.
     """
     waits, lets_go = os.pipe2(os.O_CLOEXEC)
-    child = clone3(CLONE_NEWUSER)
-    if child.pid == 0:
-        # Its end of the pipe closes when the parent lets go, or dies.
+    try:
+        child = clone3(CLONE_NEWUSER)
+        if child.pid == 0:
+            _wait_for_end_of(waits, lets_go)
+    except OSError:
         os.close(lets_go)
-        os.read(waits, 1)
-        os._exit(0)
+        raise
+    finally:
+        os.close(waits)
     try:
         write_id_map(child.pid, uids, gids)
         return open_namespace(child.pid, "user")
@@ -131,16 +135,28 @@ def userns_fd(uids: Sequence[IdRow], gids: Sequence[IdRow]) -> int:
         os.close(lets_go)
         os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
         os.close(child.pidfd)
-        os.close(waits)
+
+
+def _wait_for_end_of(waits: int, lets_go: int) -> NoReturn:
+    """Be a child that ends when the other end of the pipe closes: the parent lets go, or dies."""
+    try:
+        os.close(lets_go)
+        os.read(waits, 1)
+    finally:
+        # Whatever happens (a signal's handler may raise), the parent's code must not run on in the child.
+        os._exit(0)
 
 
 def set_time_offsets(monotonic: int, boottime: int) -> None:
-    """Shift the clocks, in seconds, of the time namespace that the caller's next child will enter.
+    """Shift the clocks, in nanoseconds, of the time namespace that the caller's next child or execve will enter.
 
-    After ``unshare(CLONE_NEWTIME)`` and before that child exists: then the offsets are fixed (EACCES). So clone3 with
-    CLONE_NEWTIME makes a namespace that cannot have any. time_namespaces(7).
+    After ``unshare(CLONE_NEWTIME)`` and before something is in it: then the offsets are fixed (EACCES). So clone3 with
+    CLONE_NEWTIME makes a namespace that cannot have any. ERANGE for a clock that would be negative. An execve enters it
+    since Linux 6.1. time_namespaces(7).
     """
-    _write("/proc/self/timens_offsets", f"monotonic {monotonic} 0\nboottime {boottime} 0\n".encode())
+    rows = (("monotonic", *divmod(monotonic, _SECOND)), ("boottime", *divmod(boottime, _SECOND)))
+    content = "".join(f"{clock} {seconds} {nanoseconds}\n" for clock, seconds, nanoseconds in rows)
+    _write("/proc/self/timens_offsets", content.encode())
 
 
 def loopback_up() -> None:

@@ -23,13 +23,13 @@ __all__ = [
     "CLONE_INTO_CGROUP", "CLONE_PARENT", "CLONE_PIDFD", "CLOSE_RANGE_CLOEXEC", "RLIMITS", "UNLIMITED", "Cloned",
     "Ended", "Identity", "alive", "clone3", "close_range", "get_rlimit", "identity", "join_session_keyring",
     "new_session", "no_new_privileges", "pidfd_getfd", "pidfd_open", "pidfd_pid", "pidfd_send_signal", "reset_signals",
-    "set_child_subreaper", "set_name", "set_no_new_privileges", "set_oom_score_adj", "set_parent_death_signal",
-    "set_rlimit", "wait",
+    "set_child_subreaper", "set_dumpable", "set_name", "set_no_new_privileges", "set_oom_score_adj",
+    "set_parent_death_signal", "set_rlimit", "wait",
 ]  # fmt: skip
 
 CLOSE_RANGE_CLOEXEC = 0x4
 _LAST_FD = 0xFFFFFFFF
-_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 4, 15, 36
 _PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 
@@ -148,6 +148,14 @@ def set_parent_death_signal(number: int) -> None:
     It is cleared by a change of credentials; and check the parent afterwards, it may have ended before.
     """
     prctl(_PR_SET_PDEATHSIG, number)
+
+
+def set_dumpable(on: bool) -> None:
+    """Let processes of the same user trace the caller and look into its /proc/PID, or only those with CAP_SYS_PTRACE.
+
+    A change of credentials and an execve set it anew.
+    """
+    prctl(_PR_SET_DUMPABLE, int(on))
 
 
 def set_no_new_privileges() -> None:
