@@ -20,7 +20,7 @@ def parse(line: bytes) -> Entry | None:
         if stream not in _STREAMS:
             return None
         return Entry(_nanoseconds(time), stream, _bytes(log))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -10,6 +10,8 @@ from typing import BinaryIO
 from engine_log_json_file.sink import FILE
 
 _BLOCK = 65536
+_ATTEMPTS = 100
+"""Looks for a file that has a name somewhere: more than a rotation takes. After that, someone has moved it away."""
 
 
 def chain(directory: Path) -> list[BinaryIO]:
@@ -45,21 +47,36 @@ def successor(directory: Path, file: BinaryIO) -> BinaryIO | None:
     When ``file`` is gone altogether, the oldest there is: the writer was faster than the reader, and what lay between
     is lost.
     """
-    inode = os.fstat(file.fileno()).st_ino
     while True:
-        numbers = _numbers(directory)
-        here = next((number for number in numbers if _inode(path(directory, number)) == inode), None)
-        younger = [number for number in numbers if here is None or number < here]
-        if not younger:
+        place = _next_place(directory, file)
+        if place is None:
             return None
         try:
-            opened = path(directory, max(younger)).open("rb", buffering=0)
+            opened = path(directory, place[1]).open("rb", buffering=0)
         except FileNotFoundError:
-            # Rotated away since the listing: list again.
+            # Rotated away since: look again.
             continue
-        if os.fstat(opened.fileno()).st_ino != inode and (here is None or _inode(path(directory, here)) == inode):
+        if _next_place(directory, file) == place:
             return opened
         opened.close()
+
+
+def _next_place(directory: Path, file: BinaryIO) -> tuple[int, int] | None:
+    """Return the number that ``file`` has now (-1: gone) and the one of the file that follows it; None without one.
+
+    A listing and the looks at its names are not one moment: only an answer that comes twice is true.
+    """
+    numbers: list[int] = []
+    for _attempt in range(_ATTEMPTS):
+        found = os.fstat(file.fileno())
+        numbers = _numbers(directory)
+        here = [number for number in numbers if _inode(path(directory, number)) == found.st_ino]
+        if here:
+            younger = [number for number in numbers if number < here[0]]
+            return (here[0], max(younger)) if younger else None
+        if found.st_nlink == 0:
+            break
+    return (-1, max(numbers)) if numbers else None
 
 
 def lines_backwards(file: BinaryIO, end: int) -> Iterator[bytes]:

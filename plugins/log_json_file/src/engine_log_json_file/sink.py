@@ -34,7 +34,7 @@ class Sink:
         self._max_size = max_size
         self._max_files = max_files
         self._held = {"stdout": b"", "stderr": b""}
-        self._second = (0, "")
+        self._second = (-1, "")
         self._file = -1
         self._size = 0
         try:
@@ -44,7 +44,8 @@ class Sink:
             raise
 
     def write(self, stream: str, data: bytes, nanoseconds: int) -> None:
-        """Write a piece of ``stream`` ("stdout" or "stderr"). Raises `OSError`; then none of it is in the file."""
+        """Write a piece of ``stream`` ("stdout" or "stderr"). Raises `OSError`: the rest is lost, in
+        whole objects; the file is sound."""
         data = self._held[stream] + data
         cut = len(data) - encoding.unfinished(data)
         self._held[stream] = data[cut:]
@@ -102,21 +103,19 @@ class Sink:
         self._size += len(data)
 
     def _rotate(self) -> None:
-        for number in range(self._max_files - 1, 0, -1):
-            older = FILE if number == 1 else f"{FILE}.{number - 1}"
-            self._rename(older, f"{FILE}.{number}")
-        if self._max_files == 1:
-            os.unlink(FILE, dir_fd=self._directory)
+        names = [FILE, *(f"{FILE}.{number}" for number in range(1, self._max_files))]
+        for place in range(self._max_files - 1, -1, -1):
+            try:
+                if place + 1 < self._max_files:
+                    os.rename(names[place], names[place + 1], src_dir_fd=self._directory, dst_dir_fd=self._directory)
+                else:
+                    os.unlink(names[place], dir_fd=self._directory)
+            except FileNotFoundError:
+                # Not yet so many, or the last rotation went only half way.
+                continue
         old = self._file
         self._open()
         os.close(old)
-
-    def _rename(self, name: str, new: str) -> None:
-        try:
-            os.rename(name, new, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        except FileNotFoundError:
-            # Not yet so many, or someone removed it: there is nothing to keep.
-            return
 
     def _open(self) -> None:
         file = os.open(FILE, _FLAGS, 0o600, dir_fd=self._directory)
