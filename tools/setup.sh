@@ -10,6 +10,9 @@ packages_test=(
     btrfs-progs busybox-static dbus iproute2 mmdebstrap mount procps runc strace systemd util-linux
 )
 
+# Which package brings each engine that `./dev bench` may be told to require.
+declare -A packages_peer=([docker]="docker.io docker-cli" [podman]=podman [runc]=runc)
+
 # find_python VERSION_OR_PATH: print the interpreter's path, or say why there is none.
 find_python() {
     local candidate
@@ -25,6 +28,18 @@ find_python() {
     [[ -x $candidate ]] || die "there is no Python '$1' on this machine; install it, or give its path with --python"
     "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$candidate is older than Python 3.11"
     printf '%s\n' "$candidate"
+}
+
+# install_peers NAME,NAME…: install the engines that are not there. Some releases of Debian split them differently.
+install_peers() {
+    local peer package wanted=()
+    for peer in ${1//,/ }; do
+        [[ -n ${packages_peer[$peer]-} ]] || die "there is no peer '$peer'; there are: ${!packages_peer[*]}"
+        for package in ${packages_peer[$peer]}; do
+            ! apt-cache show "$package" >/dev/null 2>&1 && [[ $package == docker-cli ]] || wanted+=("$package")
+        done
+    done
+    install_packages "${wanted[@]}"
 }
 
 missing_packages() {
@@ -53,9 +68,15 @@ install_packages() {
     rm -f "$log"
 }
 
+# Install without starting any service that a package brings (policy-rc.d is Debian's word for that).
 apt_install() {
+    local policy=/usr/sbin/policy-rc.d status=0
+    [[ ! -e $policy ]] || policy=
+    [[ -z $policy ]] || install -m 755 <(printf '#!/bin/sh\nexit 101\n') "$policy"
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Acquire::Retries=3 \
-        -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" </dev/null
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" </dev/null || status=$?
+    [[ -z $policy ]] || rm -f "$policy"
+    return $status
 }
 
 lock_key() {

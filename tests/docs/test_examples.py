@@ -89,7 +89,8 @@ def test_a_language_that_nobody_can_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("expected", "printed", "verdict"),
     [
-        ("a\n", "a\n", True), ("a\n", "b\n", False), ("a...\n", "a b\nc\n", False), ("a...\n...\n", "a b\nc\n", True), ("...\n", "", True),
+        ("a\n", "a\n", True), ("a\n", "b\n", False), ("a...\n", "a b\nc\n", False),
+        ("a...\n...\n", "a b\nc\n", True), ("...\n", "", True),
         ("...\nC x\n...\n", "C x\n", True), ("...\nC x\n", "C y\n", False), ("a.c\n", "abc\n", False),
     ],
 )  # fmt: skip
