@@ -136,16 +136,14 @@ class SnapshotStore:
 
     def snapshots(self) -> Iterator[SnapshotInfo]:
         """Yield every snapshot, and as ACTIVE what is half made, half removed or unreadable."""
+        seen: set[str] = set()
         for place in ("active", "committed", "partial"):
             for name in self._names(place):
-                try:
-                    record = None if place == "partial" else self._read(place, name)
-                except StateError:
-                    record = None
-                if record is not None:
-                    yield SnapshotInfo(name, record.kind, record.parent)
-                elif (self.root / place / name).exists():
-                    yield SnapshotInfo(name, SnapshotKind.ACTIVE, None)
+                info = self._info(place, name)
+                # What another process moves on meanwhile is met in two places.
+                if info is not None and name not in seen:
+                    seen.add(name)
+                    yield info
 
     @contextmanager
     def explaining(self, what: str) -> Iterator[None]:
@@ -259,6 +257,17 @@ class SnapshotStore:
             self._erase(fd, name)
         finally:
             os.close(fd)
+
+    def _info(self, place: str, name: str) -> SnapshotInfo | None:
+        try:
+            record = None if place == "partial" else self._read(place, name)
+        except StateError:
+            record = None
+        if record is not None:
+            return SnapshotInfo(name, record.kind, record.parent)
+        if (self.root / place / name).exists():
+            return SnapshotInfo(name, SnapshotKind.ACTIVE, None)
+        return None
 
     def _names(self, place: str) -> list[str]:
         try:

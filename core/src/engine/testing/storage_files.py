@@ -143,7 +143,7 @@ class FilesChecks(StorageChecks):
         assert inside(driver, "look", place, lambda at: list((at / "etc/passwd").iterdir())) == []
 
     def test_attributes_survive(self, driver: StorageDriver, place: Path) -> None:
-        """Owner, mode with setuid, times, extended attributes and file capabilities, in the layer and after a copy-up."""
+        """Owner, mode with setuid, times, extended attributes, file capabilities: in the layer and after a copy-up."""
 
         def fill(at: Path) -> None:
             file = at / "file"

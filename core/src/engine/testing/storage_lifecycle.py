@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -186,7 +187,7 @@ class LifecycleChecks(StorageChecks):
         layer(driver, "base", None, lambda at: (at / "file").write_text("below"))
         with nothing_left(root):
             driver.prepare("container", "base")
-            inside(driver, "container", place, lambda at: [(at / "file").unlink(), (at / "d").mkdir()])
+            inside(driver, "container", place, lambda at: (at / "file").rename(at / "other"))
             driver.prepare("look", "base", read_only=True)
             inside(driver, "look", place, lambda at: (at / "file").read_text())
             layer(driver, "top", "base", lambda at: (at / "more").mkdir())
@@ -197,11 +198,12 @@ class LifecycleChecks(StorageChecks):
     def test_a_parent_in_use_stays(self, driver: StorageDriver, place: Path) -> None:
         """A committed snapshot goes only after everything made over it, of whatever kind."""
         layer(driver, "base", None, lambda at: (at / "file").write_text("below"))
-        for make in (
+        children: tuple[Callable[[], None], ...] = (
             lambda: driver.prepare("child", "base"),
             lambda: driver.prepare("child", "base", read_only=True),
             lambda: layer(driver, "child", "base", lambda _: None),
-        ):
+        )
+        for make in children:
             make()
             with refused(Conflict, "base"):
                 driver.remove("base")
@@ -256,7 +258,7 @@ class LifecycleChecks(StorageChecks):
         layer(driver, "base", None, lambda _: None)
         driver.prepare("key", None)
         ids = (IdMapping(0, 100000, 65536),)
-        calls = {
+        calls: dict[Capability, Callable[[], object]] = {
             Capability.HOST_LOWER: lambda: driver.prepare("new", None, lower=tmp_path),
             Capability.QUOTA: lambda: driver.prepare("new", None, size=1 << 20),
             Capability.IDMAP: lambda: driver.mounts("key", idmap=IdMap(ids, ids)),
@@ -299,8 +301,7 @@ class LifecycleChecks(StorageChecks):
             driver.remove("base")
 
 
-def _tried(call: object) -> str:
-    assert callable(call)
+def _tried(call: Callable[[], object]) -> str:
     try:
         call()
     except (Conflict, NotFound):

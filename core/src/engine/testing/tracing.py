@@ -26,7 +26,8 @@ _RAX, _ORIG_RAX = 10 * 8, 15 * 8
 _STEPS = {
     "x86_64": {
         "write": 1, "open": 2, "ioctl": 16, "pwrite64": 18, "writev": 20, "sendfile": 40, "fsync": 74, "fdatasync": 75,
-        "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84, "creat": 85, "link": 86, "unlink": 87, "symlink": 88, "chmod": 90,
+        "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83,
+        "rmdir": 84, "creat": 85, "link": 86, "unlink": 87, "symlink": 88, "chmod": 90,
         "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "mknod": 133, "mount": 165, "umount2": 166,
         "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "openat": 257, "mkdirat": 258,
         "mknodat": 259, "fchownat": 260, "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266,
