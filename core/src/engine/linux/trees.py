@@ -14,6 +14,8 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_XDEV, openat2
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -46,7 +48,7 @@ class _Level:
     def __init__(self, parent_fd: int, name: str) -> None:
         self.parent_fd = parent_fd
         self.name = name
-        self.fd = os.open(name, _DIRECTORY, dir_fd=parent_fd)
+        self.fd = _open_directory(parent_fd, name)
         self.directories = self._emptied()
 
     def _emptied(self) -> Iterator[str]:
@@ -68,6 +70,16 @@ class _Level:
             self.directories = self._emptied()
             return False
         return True
+
+
+def _open_directory(parent_fd: int, name: str) -> int:
+    """Open a directory to be emptied; a mount point is none, since what is mounted there belongs to somebody else."""
+    try:
+        return openat2(parent_fd, name, _DIRECTORY, resolve=RESOLVE_NO_XDEV | RESOLVE_BENEATH)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        raise OSError(errno.EBUSY, "something is mounted on it", name) from None
 
 
 def _remove_directory(directory_fd: int, name: str) -> None:
