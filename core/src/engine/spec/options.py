@@ -20,7 +20,6 @@ from engine.spec.volumes import MountRequest, check_targets
 
 SMALLEST_MEMORY = 6 << 20
 """Bytes. Below that no process starts (docker-run(1), ``--memory``)."""
-MAX_HOSTNAME = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,121 @@
+"""The command line as a whole: the options before the command, finding the command, and what its end means.
+
+A command's function returns its exit status, or None for success. What it raises is reported here and nowhere else:
+`engine.errors.EngineError` with its own status, everything else as 125, like bad usage (docker-run(1), "Exit status").
+"""
+
+from __future__ import annotations
+
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_command_from_info, get_group
+
+from engine import __version__
+from engine.cli.commands import COMMANDS, overview
+from engine.cli.failures import end_with_the_reader, nobody_reads, report
+from engine.cli.lean import lighten
+from engine.cli.places import Places
+from engine.errors import InvalidInput
+
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+
+class CommandTable(TyperGroup):
+    """The group of all commands, which imports the module of the one that is called."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command, or raise `InvalidInput` that names the nearest ones."""
+        if cmd_name not in COMMANDS:
+            raise _unknown(cmd_name)
+        return load(cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return every command's name, for shell completion."""
+        return list(COMMANDS)
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help that `engine --help` shows."""
+        return overview()
+
+
+def load(name: str) -> Any:
+    """Import the module of a command and return the command."""
+    entry = COMMANDS[name]
+    app: typer.Typer = import_module(entry.module).app
+    if entry.group:
+        return lighten(get_group(app))
+    info = next(info for info in app.registered_commands if info.name == name)
+    return lighten(get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None))
+
+
+def _unknown(name: str) -> InvalidInput:
+    near = get_close_matches(name, COMMANDS, n=2, cutoff=0.6)
+    fix = f"Did you mean {' or '.join(near)}?" if near else "`engine --help` lists the commands."
+    return InvalidInput(f"there is no command {name!r}", fix=fix)
+
+
+app = typer.Typer(cls=CommandTable, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    ctx: typer.Context,
+    root: Annotated[str | None, typer.Option("--root", metavar="DIR")] = None,
+    state: Annotated[str | None, typer.Option("--state", metavar="DIR")] = None,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+    version: Annotated[bool, typer.Option("--version", "-v")] = False,
+) -> None:
+    """Keep what is said before the command, for the command."""
+    ctx.obj = Places(root, state, debug)
+    if version:
+        print(f"engine {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        print(overview())
+        raise typer.Exit
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run the command that ``arguments`` name and return the exit status."""
+    debug = "--debug" in arguments[: _first_word(arguments)]
+    try:
+        return _run(arguments)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError as error:
+        return end_with_the_reader() if nobody_reads() else report(error, debug=debug)
+    except typer.TyperException as error:
+        return report(_usage(error), debug=debug)
+    except Exception as error:  # noqa: BLE001  # the outermost place: it is reported, and where it came from on request
+        return report(error, debug=debug)
+
+
+def _run(arguments: list[str]) -> int:
+    group: Any = lighten(get_command(app))
+    with group.make_context("engine", arguments) as ctx:
+        status = group.invoke(ctx)
+        sys.stdout.flush()
+    return status if isinstance(status, int) else 0
+
+
+def _first_word(arguments: list[str]) -> int:
+    """Return where the command stands: the first word that is neither an option nor an option's value."""
+    position = 0
+    while position < len(arguments) and arguments[position].startswith("-"):
+        position += 2 if arguments[position] in {"--root", "--state"} else 1
+    return position
+
+
+def _usage(error: typer.TyperException) -> InvalidInput:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "engine"
+    what = error.format_message().rstrip(".")
+    return InvalidInput(what[:1].lower() + what[1:], fix=f"`{path} --help` explains it.")

@@ -1,0 +1,69 @@
+"""Every command by name: the module that holds it and the line that help shows. Importing this imports no command."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One command. ``module`` has an ``app`` with it; ``group``: the whole ``app`` is the command, with its own."""
+
+    module: str
+    help: str
+    group: bool = False
+
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Containers": {
+        "run": Entry("engine.cli.run", "Make a container of an image and run a command in it"),
+        "create": Entry("engine.cli.run", "Make a container without starting it"),
+        "start": Entry("engine.cli.lifecycle", "Start containers that were made or have ended"),
+        "exec": Entry("engine.cli.execute", "Run one more command in a running container"),
+        "attach": Entry("engine.cli.lifecycle", "Connect the terminal to a running container"),
+        "stop": Entry("engine.cli.lifecycle", "Ask containers to end, and kill those that do not"),
+        "kill": Entry("engine.cli.lifecycle", "Send a signal to containers"),
+        "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended, and print their exit status"),
+        "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),
+    },
+    "Looking": {
+        "ps": Entry("engine.cli.look", "List containers"),
+        "logs": Entry("engine.cli.look", "Show what a container wrote"),
+        "inspect": Entry("engine.cli.look", "Show everything known of containers or images, as JSON"),
+        "diff": Entry("engine.cli.look", "Show what a container changed in its files"),
+    },
+    "Images": {
+        "images": Entry("engine.cli.images", "List images"),
+        "load": Entry("engine.cli.images", "Load images from an archive or an OCI directory"),
+        "import": Entry("engine.cli.images", "Make an image of a root filesystem's tarball"),
+        "tag": Entry("engine.cli.images", "Give an image one more name"),
+        "rmi": Entry("engine.cli.images", "Remove images"),
+        "image": Entry("engine.cli.images", "Everything about images: inspect and the above", group=True),
+    },
+    "Engine": {
+        "info": Entry("engine.cli.about", "Show the engine's places, drivers and machine"),
+        "version": Entry("engine.cli.about", "Show the versions of the engine and what it stands on"),
+        "plugins": Entry("engine.cli.plugins", "Show, check and make plugins", group=True),
+    },
+}
+COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+_HEAD = """Usage: engine [--root DIR] [--state DIR] [--debug] COMMAND ...
+
+A container engine made of plugins."""
+_TAIL = """Options:
+  --root DIR    Images, containers and snapshots (default: /var/lib/engine)
+  --state DIR   What a reboot may forget (default: /run/engine)
+  --debug       Show the whole traceback when something fails
+  --version     Show the version
+
+`engine COMMAND --help` explains a command.  Try: engine run --rm host: echo hello"""
+
+
+def overview() -> str:
+    """Return the help of the whole command line, made from the tables above."""
+    width = max(map(len, COMMANDS))
+    parts = [_HEAD]
+    for title, commands in SECTIONS.items():
+        lines = [f"  {name:{width}}   {entry.help}" for name, entry in commands.items()]
+        parts.append("\n".join([f"{title}:", *lines]))
+    return "\n\n".join([*parts, _TAIL])

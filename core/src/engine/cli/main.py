@@ -1,0 +1,39 @@
+"""Where the ``engine`` command begins. What needs no command imports nothing: version and help are answered here.
+
+Everything else is `engine.cli.app`'s, which imports typer and then the module of the command called, no other.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from engine import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its status."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit status."""
+    if arguments in (["--version"], ["-v"]):
+        return _say(f"engine {__version__}")
+    if arguments in ([], ["help"], ["--help"]):
+        from engine.cli.commands import overview
+
+        return _say(overview())
+    from engine.cli.app import invoke
+
+    return invoke(arguments)
+
+
+def _say(text: str) -> int:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        from engine.cli.failures import end_with_the_reader
+
+        return end_with_the_reader()
+    return 0

@@ -1,0 +1,27 @@
+"""What stands before the command on the command line, and the engine it leads to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import typer
+
+    from engine.containers.engine import Engine
+
+
+class Places(NamedTuple):
+    """The options before the command: ``--root``, ``--state`` and ``--debug``."""
+
+    root: str | None = None
+    state: str | None = None
+    debug: bool = False
+
+
+def open_engine(ctx: typer.Context) -> Engine:
+    """Return the engine of this command line; close it, or use it as a context manager."""
+    from engine.containers.engine import Engine
+    from engine.settings import load
+
+    places: Places = ctx.obj
+    return Engine(load({"root": places.root, "state": places.state}))

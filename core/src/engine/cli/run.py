@@ -1,0 +1,69 @@
+"""`engine run` and `engine create`."""
+
+import os
+from typing import Annotated, Unpack
+
+import typer
+
+from engine.cli.output import write
+from engine.cli.places import open_engine
+from engine.cli.run_flags import RunFlags, takes_flags
+from engine.cli.run_options import options_of
+from engine.errors import InvalidInput
+from engine.spec.options import RunOptions
+
+app = typer.Typer()
+
+_OPTIONS_FIRST = {"allow_interspersed_args": False, "help_option_names": ["--help"]}
+"""Whatever stands after the image belongs to the command in the container."""
+_Image = Annotated[str, typer.Argument(metavar="IMAGE", help="A name, an ID, or host: for this machine's files")]
+_Command = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="What to run in it, with its arguments")]
+
+
+@app.command("run", context_settings=_OPTIONS_FIRST)
+@takes_flags
+def run(ctx: typer.Context, image: _Image, command: _Command = None, **flags: Unpack[RunFlags]) -> int:
+    """Make a container of an image and run a command in it.
+
+    Options stand before the image; everything after it belongs to the command. The exit status is the command's, or
+    125 when the engine failed, 126 when the command cannot be run, 127 when there is none of that name.
+
+    \b
+    engine run --rm host: sh -c 'echo hello from $(hostname)'
+    engine run -it --rm -v /srv/data:/data:ro debian:12 bash
+    engine run -d --name web --memory 256m --cpus 0.5 --pids-limit 100 nginx
+    """
+    options = options_of(image, command or [], flags)
+    _check_terminal(options)
+    from engine.containers.console import DETACH_KEYS, parse_detach_keys
+    from engine.containers.running import run as run_container
+
+    keys = parse_detach_keys(flags["detach_keys"] or DETACH_KEYS)
+    with open_engine(ctx) as engine:
+        return run_container(
+            engine, options, detach_keys=keys, created=lambda record: write(record.id) if options.detach else None
+        )
+
+
+@app.command("create", context_settings=_OPTIONS_FIRST)
+@takes_flags
+def create(ctx: typer.Context, image: _Image, command: _Command = None, **flags: Unpack[RunFlags]) -> None:
+    """Make a container without starting it, and print its ID. The flags are those of `engine run`.
+
+    \b
+    engine create --name web nginx && engine start web
+    """
+    options = options_of(image, command or [], flags)
+    from engine.containers import recover
+    from engine.containers.creating import create as create_container
+
+    with open_engine(ctx) as engine:
+        recover.everything(engine)
+        write(create_container(engine, options).id)
+
+
+def _check_terminal(options: RunOptions) -> None:
+    if options.tty and options.interactive and not options.detach and not os.isatty(0):
+        raise InvalidInput(
+            "-it needs a terminal, and the standard input is none", fix="Leave out -t, or run it from a terminal."
+        )

@@ -1,0 +1,97 @@
+"""The flags of `engine run` and `engine create`: their names, as in docker-run(1), and the line that help shows.
+
+What a flag's text means is parsed by `engine.cli.run_options`. One declaration serves both commands: `takes_flags` puts
+these flags into the signature that typer reads.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, TypedDict, TypeVar
+
+from typer import Option
+
+Text = str | None
+Texts = list[str] | None
+
+
+class RunFlags(TypedDict):
+    """One key for each flag, with what typer has to know; None stands for a flag that was not given."""
+
+    detach: Annotated[bool, Option("--detach", "-d", help="Leave it running and print its ID")]
+    interactive: Annotated[bool, Option("--interactive", "-i", help="Give the command the standard input")]
+    tty: Annotated[bool, Option("--tty", "-t", help="Give the command a terminal")]
+    detach_keys: Annotated[Text, Option("--detach-keys", metavar="KEYS", help="Keys that detach (ctrl-p,ctrl-q)")]
+    rm: Annotated[bool, Option("--rm", help="Remove the container when it has ended")]
+    name: Annotated[Text, Option("--name", metavar="NAME", help="Name the container (two random words)")]
+    # The process
+    env: Annotated[Texts, Option("--env", "-e", metavar="KEY[=VALUE]", help="Set a variable, or pass on one's own")]
+    env_file: Annotated[Texts, Option("--env-file", metavar="FILE", help="Read variables from a file")]
+    workdir: Annotated[Text, Option("--workdir", "-w", metavar="DIR", help="Run in this directory")]
+    user: Annotated[Text, Option("--user", "-u", metavar="USER[:GROUP]", help="Run as this user, by name or number")]
+    entrypoint: Annotated[Text, Option("--entrypoint", metavar="COMMAND", help="Run instead of the image's entrypoint")]
+    init: Annotated[bool, Option("--init", help="Run a small init that reaps processes and passes signals on")]
+    ulimit: Annotated[Texts, Option("--ulimit", metavar="NAME=SOFT[:HARD]", help="Limit a resource of each process")]
+    oom_score_adj: Annotated[Text, Option("--oom-score-adj", metavar="N", help="Readiness to be killed, -1000 to 1000")]
+    # Its end
+    stop_signal: Annotated[Text, Option("--stop-signal", metavar="SIGNAL", help="Signal that asks it to end")]
+    stop_timeout: Annotated[Text, Option("--stop-timeout", metavar="SECONDS", help="Wait before killing it (10)")]
+    timeout: Annotated[Text, Option("--timeout", metavar="TIME", help="Stop it after so long, as in 90s or 2h")]
+    # Files
+    volume: Annotated[Texts, Option("--volume", "-v", metavar="DIR:TARGET[:ro]", help="Mount a directory of the host")]
+    mount: Annotated[Texts, Option("--mount", metavar="KEY=VALUE,...", help="Mount type=bind or type=tmpfs")]
+    tmpfs: Annotated[Texts, Option("--tmpfs", metavar="TARGET[:OPTIONS]", help="Mount an empty directory in memory")]
+    read_only: Annotated[bool, Option("--read-only", help="Make the root filesystem read-only")]
+    shm_size: Annotated[Text, Option("--shm-size", metavar="SIZE", help="Size of /dev/shm (64m)")]
+    device: Annotated[Texts, Option("--device", metavar="PATH[:TARGET][:rwm]", help="Allow a device of the host")]
+    # Limits
+    memory: Annotated[Text, Option("--memory", "-m", metavar="SIZE", help="Limit memory, as in 512m")]
+    memory_swap: Annotated[Text, Option("--memory-swap", metavar="SIZE", help="Limit memory and swap; -1: no limit")]
+    cpus: Annotated[Text, Option("--cpus", metavar="N", help="Limit processor time, as in 1.5 processors")]
+    cpu_shares: Annotated[Text, Option("--cpu-shares", "-c", metavar="N", help="Weight under contention (1024)")]
+    cpuset_cpus: Annotated[Text, Option("--cpuset-cpus", metavar="LIST", help="Run on these processors, as in 0-2,5")]
+    pids_limit: Annotated[Text, Option("--pids-limit", metavar="N", help="Limit the number of processes; -1: no limit")]
+    # Isolation
+    network: Annotated[Text, Option("--network", "--net", metavar="MODE", help="none, host, container:NAME")]
+    pid: Annotated[Text, Option("--pid", metavar="MODE", help="private, host, container:NAME")]
+    ipc: Annotated[Text, Option("--ipc", metavar="MODE", help="private, host, container:NAME")]
+    uts: Annotated[Text, Option("--uts", metavar="MODE", help="private, host, container:NAME")]
+    cgroupns: Annotated[Text, Option("--cgroupns", metavar="MODE", help="private, host, container:NAME")]
+    namespace: Annotated[
+        Texts, Option("--namespace", metavar="KIND=WISH", help="Any kind of namespace: new, host, container:NAME, PATH")
+    ]
+    hostname: Annotated[Text, Option("--hostname", "-h", metavar="NAME", help="Host name inside (the ID's beginning)")]
+    sysctl: Annotated[Texts, Option("--sysctl", metavar="KEY=VALUE", help="Set a parameter of its own namespaces")]
+    # Privileges
+    cap_add: Annotated[Texts, Option("--cap-add", metavar="CAPABILITY", help="Grant a capability, or ALL")]
+    cap_drop: Annotated[Texts, Option("--cap-drop", metavar="CAPABILITY", help="Take a capability away, or ALL")]
+    privileged: Annotated[bool, Option("--privileged", help="Give it every privilege and device of the host")]
+    security_opt: Annotated[
+        Texts,
+        Option("--security-opt", metavar="OPTION", help="no-new-privileges, seccomp=FILE|unconfined, ..."),
+    ]
+    # The engine's
+    label: Annotated[Texts, Option("--label", "-l", metavar="KEY[=VALUE]", help="Label the container")]
+    storage: Annotated[Text, Option("--storage", metavar="DRIVER", help="Storage driver")]
+    cgroup_driver: Annotated[Text, Option("--cgroup-driver", metavar="DRIVER", help="Cgroup driver")]
+    cgroup_parent: Annotated[Text, Option("--cgroup-parent", metavar="PATH", help="Cgroup or slice to be in")]
+    runtime: Annotated[Text, Option("--runtime", metavar="RUNTIME", help="Runtime")]
+    log_driver: Annotated[Text, Option("--log-driver", metavar="DRIVER", help="Log driver")]
+    log_opt: Annotated[Texts, Option("--log-opt", metavar="KEY=VALUE", help="Option of the log driver")]
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def takes_flags(function: _F) -> _F:
+    """Give a command function that ends in ``**flags: Unpack[RunFlags]`` the signature with every flag by name."""
+    own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(annotation), annotation=annotation)
+        for name, annotation in RunFlags.__annotations__.items()
+    ]
+    setattr(function, "__signature__", inspect.Signature([*own, *flags]))  # noqa: B010  # unknown to type checkers
+    return function
+
+
+def _default(annotation: Any) -> bool | None:
+    return False if annotation.__origin__ is bool else None

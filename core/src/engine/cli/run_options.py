@@ -1,0 +1,121 @@
+"""From the flags of `engine run` as typed to `engine.spec.options.RunOptions`. Reads the files that flags name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from engine.spec import environment, isolation, security, sizes
+from engine.spec.devices import parse_device
+from engine.spec.options import RunOptions, check
+from engine.spec.refusal import refusal
+from engine.spec.stop_signals import signal_number
+from engine.spec.ulimits import parse_ulimit
+from engine.spec.users import parse_user
+from engine.spec.volumes import MountRequest, parse_mount, parse_tmpfs, parse_volume
+
+if TYPE_CHECKING:
+    from engine.cli.run_flags import RunFlags
+
+_T = TypeVar("_T")
+
+
+def options_of(
+    image: str, command: list[str], flags: RunFlags, surrounding: Mapping[str, str] = os.environ
+) -> RunOptions:
+    """Return the options. ``surrounding``: the variables that ``-e KEY`` passes on. Raises `InvalidInput`."""
+    options = RunOptions(
+        image=image,
+        command=tuple(command),
+        name=flags["name"] or "",
+        detach=flags["detach"],
+        interactive=flags["interactive"],
+        tty=flags["tty"],
+        rm=flags["rm"],
+        env=variables(flags["env"], flags["env_file"], surrounding),
+        workdir=flags["workdir"] or "",
+        user=parse_user(flags["user"]) if flags["user"] is not None else "",
+        mounts=_mounts(flags),
+        hostname=_hostname(flags["hostname"]),
+        memory=_maybe(flags["memory"], lambda text: sizes.parse_size(text, "--memory")),
+        memory_swap=_maybe(flags["memory_swap"], lambda text: sizes.parse_size(text, "--memory-swap", unlimited=True)),
+        nano_cpus=_maybe(flags["cpus"], sizes.parse_cpus),
+        cpu_shares=_maybe(flags["cpu_shares"], lambda text: whole_number(text, "--cpu-shares", "1024")),
+        cpuset_cpus=_maybe(flags["cpuset_cpus"], sizes.parse_cpuset) or "",
+        pids_limit=_maybe(flags["pids_limit"], lambda text: whole_number(text, "--pids-limit", "100")),
+        devices=tuple(map(parse_device, flags["device"] or ())),
+        ulimits=tuple(map(parse_ulimit, flags["ulimit"] or ())),
+        read_only=flags["read_only"],
+        cap_add=tuple(security.parse_capability(text, "--cap-add") for text in flags["cap_add"] or ()),
+        cap_drop=tuple(security.parse_capability(text, "--cap-drop") for text in flags["cap_drop"] or ()),
+        privileged=flags["privileged"],
+        security=security.parse_security(flags["security_opt"] or ()),
+        entrypoint=_entrypoint(flags["entrypoint"]),
+        init=flags["init"],
+        stop_signal=_maybe(flags["stop_signal"], lambda text: signal_number(text, "--stop-signal")),
+        stop_timeout=_maybe(flags["stop_timeout"], lambda text: whole_number(text, "--stop-timeout", "10")),
+        timeout=_maybe(flags["timeout"], lambda text: sizes.parse_duration(text, "--timeout")),
+        network=flags["network"] or "",
+        pid=flags["pid"] or "",
+        ipc=flags["ipc"] or "",
+        uts=flags["uts"] or "",
+        cgroupns=flags["cgroupns"] or "",
+        namespaces=isolation.parse_namespaces(flags["namespace"] or ()),
+        labels=environment.parse_labels(flags["label"] or ()),
+        oom_score_adj=_maybe(flags["oom_score_adj"], lambda text: whole_number(text, "--oom-score-adj", "500")),
+        sysctls=environment.parse_pairs(flags["sysctl"] or (), "--sysctl", "net.core.somaxconn=1024"),
+        shm_size=_maybe(flags["shm_size"], lambda text: sizes.parse_size(text, "--shm-size")),
+        storage=flags["storage"] or "",
+        cgroup_driver=flags["cgroup_driver"] or "",
+        cgroup_parent=flags["cgroup_parent"] or "",
+        runtime=flags["runtime"] or "",
+        log_driver=flags["log_driver"] or "",
+        log_opts=environment.parse_pairs(flags["log_opt"] or (), "--log-opt", "max-size=10m"),
+    )
+    check(options)
+    return options
+
+
+def variables(texts: list[str] | None, files: list[str] | None, surrounding: Mapping[str, str]) -> tuple[str, ...]:
+    """Return ``--env-file`` and ``--env`` together: the files first, so that what is typed counts."""
+    from_files = [text for name in files or () for text in environment.read_env_file(Path(name), surrounding)]
+    return (*from_files, *(environment.parse_env(text, surrounding) for text in texts or ()))
+
+
+def whole_number(text: str, flag: str, example: str) -> int:
+    """Return a whole number, perhaps negative."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+        raise refusal(flag, text, "is not a whole number", example)
+    return int(text)
+
+
+def _maybe(text: str | None, parse: Callable[[str], _T]) -> _T | None:
+    return None if text is None else parse(text)
+
+
+def _mounts(flags: RunFlags) -> tuple[MountRequest, ...]:
+    return (
+        *map(parse_volume, flags["volume"] or ()),
+        *map(parse_mount, flags["mount"] or ()),
+        *map(parse_tmpfs, flags["tmpfs"] or ()),
+    )
+
+
+def _entrypoint(text: str | None) -> tuple[str, ...] | None:
+    """Return the entrypoint: one word, never split; an empty one clears the image's."""
+    if text is None:
+        return None
+    return (text,) if text else ()
+
+
+def _hostname(text: str | None) -> str:
+    if text is None:
+        return ""
+    labels = text.split(".")
+    good = all(label and label.replace("-", "").isalnum() and label.isascii() for label in labels)
+    if not good or len(text) > 64 or text.startswith("-"):
+        raise refusal("--hostname", text, "is not a host name of at most 64 letters, digits, '-' and '.'", "web-1")
+    return text

@@ -1,0 +1,40 @@
+"""Sizes and times as people read them: "12.3MB", "3 minutes". The words are Docker's, so that scripts read them too."""
+
+from __future__ import annotations
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_STEPS = (
+    (60, 1, "second"), (3600, 60, "minute"), (48 * 3600, 3600, "hour"), (14 * 86400, 86400, "day"),
+    (60 * 86400, 7 * 86400, "week"), (730 * 86400, 30 * 86400, "month"),
+)  # fmt: skip
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with three digits and a decimal unit: 1234567 is "1.23MB"."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < 1000 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{value:.3g}{unit}" if value < 999.5 else f"{value:.0f}{unit}"
+
+
+def span(seconds: float) -> str:
+    """Return how long something takes or took, to one unit: "Less than a second", "About a minute", "3 hours"."""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if 60 <= whole < 120:
+        return "About a minute"
+    if 3600 <= whole < 5400:
+        return "About an hour"
+    for below, unit, name in _STEPS:
+        if whole < below:
+            count = whole // unit
+            return f"{count} {name}{'' if count == 1 else 's'}"
+    return f"{whole // (365 * 86400)} years"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was."""
+    return f"{span(seconds)} ago"
