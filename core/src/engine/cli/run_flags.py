@@ -24,7 +24,7 @@ class RunFlags(TypedDict):
     rm: Annotated[bool, Option("--rm", help="Remove the container when it has ended")]
     name: Annotated[Text, Option("--name", metavar="NAME", help="Name the container (two random words)")]
     # The process
-    env: Annotated[Texts, Option("--env", "-e", metavar="KEY[=VALUE]", help="Set a variable, or pass on one's own")]
+    env: Annotated[Texts, Option("--env", "-e", metavar="KEY[=VALUE]", help="Set a variable, or pass one on")]
     env_file: Annotated[Texts, Option("--env-file", metavar="FILE", help="Read variables from a file")]
     workdir: Annotated[Text, Option("--workdir", "-w", metavar="DIR", help="Run in this directory")]
     user: Annotated[Text, Option("--user", "-u", metavar="USER[:GROUP]", help="Run as this user, by name or number")]

@@ -65,6 +65,12 @@ def _spec(engine: Engine, container_id: str) -> Spec:
     return spec
 
 
+def command_of(engine: Engine, container_id: str) -> list[str]:
+    """Return a container's command with its arguments; empty while it is being created or removed."""
+    spec = _spec(engine, container_id)
+    return spec["process"]["args"] if spec else []
+
+
 def _state(view: View) -> dict[str, Any]:
     now, ended = view.status, view.status.exit
     over = ended is not None and not now.running

@@ -1,0 +1,161 @@
+"""`engine ps`, `logs`, `inspect` and `diff`."""
+
+from collections.abc import Callable
+from time import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.output import JSON, TABLE, render, write, write_bytes, write_json, write_rows
+from engine.cli.places import open_engine
+from engine.cli.run_options import whole_number
+from engine.cli.words import age, span
+from engine.errors import NotFound
+
+if TYPE_CHECKING:
+    from engine.containers.engine import Engine
+    from engine.containers.listing import View
+
+app = typer.Typer()
+
+_Name = Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")]
+_Form = Annotated[str, typer.Option("--format", metavar="FORM", help="table, json, or a template as {{.Names}}")]
+_HEADINGS = {
+    "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED", "Status": "STATUS",
+    "Names": "NAMES",
+}  # fmt: skip
+_SHORT_ID, _SHORT_COMMAND = 12, 20
+
+
+@app.command("ps")
+def ps(
+    ctx: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Those that do not run, too")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs and commands")] = False,
+    form: _Form = TABLE,
+) -> None:
+    """List the containers that run.
+
+    \b
+    engine ps -a --format '{{.Names}}: {{.Status}}'
+    """
+    from engine.containers import recover
+    from engine.containers.listing import listing
+
+    with open_engine(ctx) as engine:
+        recover.everything(engine)
+        rows = [_row(engine, view, whole=no_trunc) for view in listing(engine, everything=everything)]
+    if quiet:
+        for row in rows:
+            write(row["ID"])
+        return
+    write_rows(rows, _HEADINGS, form, flexible="Command", whole=no_trunc)
+
+
+def _row(engine: "Engine", view: "View", *, whole: bool) -> dict[str, Any]:
+    from engine.containers.inspecting import command_of, moment
+
+    record, command = view.record, " ".join(command_of(engine, view.record.id))
+    if not whole and len(command) > _SHORT_COMMAND:
+        command = f"{command[: _SHORT_COMMAND - 1]}…"
+    return {
+        "ID": record.id if whole else record.id[:_SHORT_ID],
+        "Image": record.image_name,
+        "Command": f'"{command}"',
+        "CreatedAt": moment(record.created),
+        "RunningFor": age(time() - record.created / 1e9),
+        "Status": _status(view),
+        "State": view.status.state,
+        "Names": record.name,
+        "Labels": ",".join(f"{key}={value}" for key, value in record.labels.items()),
+        "Storage": record.storage,
+        "CgroupDriver": record.cgroup,
+        "Runtime": record.runtime,
+        "Pid": view.status.pid,
+    }
+
+
+def _status(view: "View") -> str:
+    """Return Docker's words for a status: "Up 3 minutes", "Exited (0) 2 hours ago", "Created"."""
+    now = view.status
+    if now.running:
+        return f"Up {span(time() - view.record.started / 1e9)}" if view.record.started else "Starting"
+    if now.exit is None:
+        return now.state.capitalize()
+    when = f" {age(time() - now.exit.finished / 1e9)}" if now.exit.finished else ""
+    oom = ", out of memory" if now.exit.oom else ""
+    return f"Exited ({now.exit.code}{oom}){when}"
+
+
+@app.command("logs")
+def logs(
+    ctx: typer.Context,
+    container: _Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends")] = False,
+    tail: Annotated[str, typer.Option("--tail", "-n", metavar="N", help="Only the last lines, or all")] = "all",
+    timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="The time before each line")] = False,
+) -> None:
+    """Show what a container wrote: its output on the output, its errors on the errors.
+
+    \b
+    engine logs -f --tail 100 web
+    """
+    from engine.containers.inspecting import moment
+    from engine.containers.reading import logs as read
+
+    last = None if tail == "all" else max(0, whole_number(tail, "--tail", "100"))
+    with open_engine(ctx) as engine:
+        for entry in read(engine, container, tail=last, follow=follow):
+            stamp = f"{moment(entry.nanoseconds)} ".encode() if timestamps else b""
+            write_bytes(stamp + entry.data, 2 if entry.stream == "stderr" else 1)
+
+
+@app.command("inspect")
+def inspect(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Containers or images")],
+    form: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORM", help="json, or a template as {{.State.Pid}}")
+    ] = JSON,
+    kind: Annotated[str, typer.Option("--type", metavar="KIND", help="container or image")] = "",
+) -> None:
+    """Show everything known of containers or images. Limits stand as asked beside what the kernel holds.
+
+    \b
+    engine inspect --format '{{.State.Pid}}' web
+    """
+    with open_engine(ctx) as engine:
+        found = [_find(engine, name, kind) for name in names]
+    if form == JSON:
+        write_json(found)
+        return
+    for one in found:
+        write(render(form, one))
+
+
+def _find(engine: "Engine", name: str, kind: str) -> dict[str, Any]:
+    from engine.cli.images import inspect_image
+    from engine.containers.inspecting import inspect as inspect_container
+
+    ways: dict[str, Callable[[Engine, str], dict[str, Any]]] = {"container": inspect_container, "image": inspect_image}
+    for way in [ways[kind]] if kind in ways else ways.values():
+        try:
+            return way(engine, name)
+        except NotFound:
+            continue
+    raise NotFound(f"there is no container or image {name!r}", fix="`engine ps -a` and `engine images` list them.")
+
+
+@app.command("diff")
+def diff(ctx: typer.Context, container: _Name, form: _Form = "{{.Kind}} {{.Path}}") -> None:
+    """Show what a container changed in its files: A added, C changed, D deleted.
+
+    \b
+    engine diff web
+    """
+    from engine.containers.reading import changes
+
+    with open_engine(ctx) as engine:
+        rows = [{"Kind": str(change.kind), "Path": change.path} for change in changes(engine, container)]
+    write_rows(rows, {"Kind": "KIND", "Path": "PATH"}, form)
