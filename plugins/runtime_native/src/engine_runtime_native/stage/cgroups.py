@@ -1,0 +1,85 @@
+"""The action that shows a container its own cgroups. CHILD_BEFORE_PIVOT, after the process is in them.
+
+Each hierarchy of the host is shown as a bind of the process's own directory in it, never as a new mount: mounting a v1
+controller that is not mounted rebinds it for the whole machine, and a bind works without a cgroup namespace as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from engine.actions.base import Slots, Step, action
+from engine.actions.mounts import attach, attribute_bits
+from engine.linux import mounts
+
+HierarchyRow = tuple[str, str, str, str]
+"""Directory below the target ("" is the target itself), mount point on the host, root of that mount, controllers as in
+/proc/PID/cgroup ("" is v2)."""
+
+
+@action("mount")
+class MountCgroups(NamedTuple):
+    """Bind the caller's own directory of each hierarchy below ``target``; ``links`` are aliases for joint ones."""
+
+    target: str
+    hierarchies: tuple[HierarchyRow, ...]
+    links: tuple[tuple[str, str], ...]
+    attributes: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        return f"show the container its own cgroups at {self.target} ({', '.join(self.attributes)})"
+
+    def run(self, slots: Slots) -> None:
+        """Attach what `open_own` opened."""
+        if len(self.hierarchies) == 1 and not self.hierarchies[0][0]:
+            self._attach(slots["rootfs"], self.target, self.hierarchies[0], slots)
+            return
+        bits, _clear = attribute_bits(self.attributes)
+        top = mounts.new_mount("tmpfs", {"mode": "755"}, bits & ~mounts.MOUNT_ATTR_RDONLY, "tmpfs")
+        try:
+            attach(slots["rootfs"], top, self.target, directory=True, strict=True)
+            for row in self.hierarchies:
+                self._attach(top, row[0], row, slots)
+            for name, target in self.links:
+                os.symlink(target, name, dir_fd=top)
+            mounts.mount_setattr(top, "", bits)
+        finally:
+            os.close(top)
+
+    def _attach(self, root: int, target: str, row: HierarchyRow, slots: Slots) -> None:
+        bits, clear = attribute_bits(self.attributes)
+        own = slots.pop(_slot(row))
+        mount = mounts.bind_fd(own, attr_set=bits, attr_clr=clear)
+        try:
+            attach(root, mount, target, directory=True, strict=True)
+        finally:
+            os.close(mount)
+            os.close(own)
+
+
+def open_own(steps: Iterable[Step], slots: Slots) -> None:
+    """Open the caller's own directories for a later `MountCgroups`, before a cgroup namespace hides where they are."""
+    for step in steps:
+        if isinstance(step.action, MountCgroups):
+            with open("/proc/self/cgroup", "rb", buffering=0) as file:
+                lines = os.fsdecode(file.read()).splitlines()
+            for row in step.action.hierarchies:
+                slots[_slot(row)] = os.open(_own(row, lines), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _own(row: HierarchyRow, lines: Sequence[str]) -> str:
+    _name, mount_point, root, controllers = row
+    for line in lines:
+        _number, found, path = line.split(":", 2)
+        if found == controllers:
+            inside = path.removeprefix(root.rstrip("/"))
+            return f"{mount_point}/{inside}"
+    raise OSError(errno.ENOENT, f"the process is in no cgroup of {controllers or 'v2'}", "/proc/self/cgroup")
+
+
+def _slot(row: HierarchyRow) -> str:
+    return f"cgroup of {row[3] or 'v2'}"
