@@ -54,16 +54,16 @@ def serve(launcher: socket.socket) -> int:
     first = protocol.receive(launcher)
     if first is None:
         return 0  # the command gave up before it had a plan
-    plan, stage = read_plan(json.loads(first[1]))
-    isolate()
     loop = Loop()
     try:
+        plan, stage = read_plan(json.loads(first[1]))
+        isolate()
         open_report(plan.directory)
         container = Container(loop, plan, stage, open_sink(plan))
         records.write(container.state_fd, "shim", processes.identity(), sync=False)
         server = Server(loop, container)
         init = container.start(lambda pid: ask_for_unit(launcher, pid))
-    except (EngineError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  # a stage is a plugin's: whatever it raises, the user is told
         refuse(launcher, error)
         return 1
     connection = server.adopt(launcher)
@@ -137,13 +137,15 @@ def ask_for_unit(launcher: socket.socket, pid: int) -> None:
         raise from_plain(json.loads(answer[1]))
 
 
-def refuse(launcher: socket.socket, error: EngineError | OSError) -> None:
-    """Tell the launcher why there is no container."""
-    plain = (error if isinstance(error, EngineError) else EngineError(f"the shim failed: {error}")).to_plain()
-    try:
-        launcher.sendall(protocol.frame(protocol.ERROR, json.dumps(plain).encode()))
-    except OSError:  # it was killed: nobody to tell
+def refuse(launcher: socket.socket, error: Exception) -> None:
+    """Tell the launcher why there is no container; what nobody foresaw goes into the shim's log too."""
+    if not isinstance(error, EngineError):
         report(error)
+        error = EngineError(f"the shim failed: {type(error).__name__}: {error}")
+    try:
+        launcher.sendall(protocol.frame(protocol.ERROR, json.dumps(error.to_plain()).encode()))
+    except OSError as gone:  # it was killed: nobody to tell
+        report(gone)
 
 
 def say_goodbye(loop: Loop, server: Server, container: Container, launcher: Connection) -> None:
