@@ -1,0 +1,60 @@
+"""What is read of the real machine."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InvalidInput, NotFound
+from engine.spec import facts
+from engine.spec.devices import DEFAULT_NODES, all_devices, find_devices
+from engine.spec.options import RunOptions
+from engine.spec.sizes import cpuset_members
+
+from .facts_for_tests import asked
+
+
+def test_this_machine() -> None:
+    found = facts.gather(RunOptions(image="i"))
+    assert found.hostname == os.uname().nodename
+    assert len(cpuset_members(found.cpus)) >= len(os.sched_getaffinity(0))
+    assert "CAP_CHOWN" in found.capabilities
+    assert not found.devices
+
+
+def test_a_device_and_a_directory_of_devices() -> None:
+    [null] = find_devices("/dev/null")
+    status = os.stat("/dev/null")
+    assert (null["major"], null["minor"], null["type"]) == (1, 3, "c")
+    assert null["fileMode"] == stat.S_IMODE(status.st_mode)
+    assert "/dev/null" in {node["path"] for node in find_devices("/dev")}
+
+
+def test_no_device(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        find_devices(str(tmp_path / "none"))
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path, tmp_path / "file"):
+        with pytest.raises(InvalidInput):
+            find_devices(str(place))
+
+
+def test_privileged_gets_what_is_there_and_not_what_it_has_itself() -> None:
+    paths = {node["path"] for node in all_devices()}
+    assert not paths & DEFAULT_NODES
+    assert not [path for path in paths if path.startswith(("/dev/pts/", "/dev/shm/"))]
+
+
+def test_sources_of_mounts(tmp_path: Path) -> None:
+    missing = tmp_path / "a" / "b"
+    with pytest.raises(InvalidInput, match="does not exist"):
+        facts.prepare_sources(asked("x", mount=[f"type=bind,source={missing},target=/d"]))
+    assert not missing.exists()
+    facts.prepare_sources(asked("x", volume=[f"{missing}:/d"]))
+    assert missing.is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match="cannot be made"):
+        facts.prepare_sources(asked("x", volume=[f"{tmp_path}/file/sub:/d"]))
