@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from core.tests.spec.facts_for_tests import FACTS, FILES, ID, IMAGE, asked, spec_of
 
 from engine.contracts.namespace import Host, Join, New
 from engine.errors import InvalidInput
 from engine.spec import builder, command
 from engine.spec.image import RunConfig
-
-from .facts_for_tests import FACTS, FILES, ID, IMAGE, asked, spec_of
 
 GOLDEN = Path(__file__).parent / "golden.json"
 

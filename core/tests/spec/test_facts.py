@@ -7,14 +7,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from core.tests.spec.facts_for_tests import asked
 
 from engine.errors import InvalidInput, NotFound
 from engine.spec import facts
 from engine.spec.devices import DEFAULT_NODES, all_devices, find_devices
 from engine.spec.options import RunOptions
 from engine.spec.sizes import cpuset_members
-
-from .facts_for_tests import asked
 
 
 def test_this_machine() -> None:

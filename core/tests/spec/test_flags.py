@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from core.tests.spec.facts_for_tests import FUSE, asked, spec_of
 
 from engine.cli.run_flags import RunFlags
 from engine.spec.options import RunOptions
 from engine.spec.runtime import Spec
-
-from .facts_for_tests import FUSE, asked, spec_of
 
 Seen = Callable[[Spec], object]
 MIB = 1 << 20

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from core.tests.spec.facts_for_tests import FACTS, asked, spec_of
 
 from engine.errors import InvalidInput, Unsupported
-
-from .facts_for_tests import FACTS, asked, spec_of
 
 NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"env": ["=x"]}, "no usable name"),
