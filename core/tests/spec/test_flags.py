@@ -138,9 +138,7 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("given", "see", "expected"), TABLE, ids=[repr(row[0]) + str(n) for n, row in enumerate(TABLE)]
-)
+@pytest.mark.parametrize(("given", "see", "expected"), TABLE, ids=[repr(row[0]) for row in TABLE])
 def test_flag_reaches_the_specification(given: dict[str, Any], see: Seen, expected: object) -> None:
     assert see(spec_of("x", **given)) == expected
 
