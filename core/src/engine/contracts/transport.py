@@ -41,9 +41,8 @@ class Source(NamedTuple):
     """Where to read.
 
     ``name``  what the user typed, for messages
-    ``file``  an open file at its start: a regular file, a directory's descriptor wrapped is never here; a pipe cannot
-              seek. None when the source is a directory
-    ``path``  the directory. None when the source is a file
+    ``file``  an open file at its start, possibly a pipe, which cannot seek; None when the source is a directory
+    ``path``  the directory; None when the source is a file
     """
 
     name: str
@@ -66,11 +65,11 @@ class FetchedImage(NamedTuple):
 
 
 class ContentSink(ABC):
-    """Where a transport puts blobs. Made by the core for one `fetch`; kept from the garbage collection while it lives."""
+    """Where a transport puts blobs. Made by the core for one `fetch`; no blob in it is collected while it lives."""
 
     @abstractmethod
     def has(self, digest: str, size: int) -> bool:
-        """Return whether the blob is here, whole; it then stays at least until the `fetch` is over."""
+        """Return whether the blob is here and whole (it is verified); then it stays at least until `fetch` is over."""
 
     @abstractmethod
     def put(
@@ -83,8 +82,12 @@ class ContentSink(ABC):
         """
 
     @abstractmethod
-    def scratch(self) -> BinaryIO:
-        """Return an empty anonymous file to keep a stream in that must be read in another order; closing it frees it."""
+    def seekable(self, file: BinaryIO, what: str) -> BinaryIO:
+        """Return the file's content uncompressed, in a file that can seek and is at its start.
+
+        That is ``file`` itself where it is so already; otherwise (a pipe, gzip, zstd) an anonymous file, which lasts as
+        long as the sink. Raises `ImageError` when the compression is broken or unknown, `EngineError` on a full disk.
+        """
 
 
 class Transport(ABC):

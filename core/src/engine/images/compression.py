@@ -24,7 +24,7 @@ _DEPTH = 8
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
-_BROKEN = "get the image again: it was cut short or changed on its way"
+_BROKEN = "Get the image again: it was cut short or changed on its way."
 
 
 @contextmanager
@@ -42,8 +42,15 @@ def uncompressed(file: BinaryIO, what: str) -> Iterator[Iterator[bytes]]:
     else:
         unknown = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None)
         if unknown:
-            raise ImageError(f"{what} is compressed with {unknown}", fix="compress it with gzip or zstd, or not at all")
+            raise ImageError(f"{what} is compressed with {unknown}", fix="Compress it with gzip or zstd.")
         yield _plain(file, head)
+
+
+def is_compressed(file: BinaryIO) -> bool:
+    """Return whether a file that can seek begins like a compressed one; its position stays at the start."""
+    head = _head(file)
+    file.seek(0)
+    return head.startswith((_GZIP, _ZSTD, *_OTHERS))
 
 
 @contextmanager
@@ -128,7 +135,9 @@ def _gunzip(file: BinaryIO, data: bytes, what: str) -> Iterator[bytes]:
 def _unzstd(file: BinaryIO, head: bytes, what: str) -> Iterator[Iterator[bytes]]:
     program = shutil.which("zstd")
     if program is None:
-        raise EngineError(f"{what} is compressed with zstd, which is not installed", fix="apt-get install zstd")
+        raise EngineError(
+            f"{what} is compressed with zstd, which is not installed", fix="Install it: apt-get install zstd."
+        )
     file.seek(-len(head), 1)
     with subprocess.Popen(
         [program, "-dcq", "--no-progress"], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE

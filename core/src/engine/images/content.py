@@ -6,20 +6,23 @@ its writer: one whose lock is free belongs to a process that died, and is remove
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from engine.errors import ImageError, NotFound, StateError
+from engine.errors import EngineError, ImageError, NotFound, StateError
 from engine.images.leases import Leases
 from engine.images.locks import hold_new, remove_abandoned
 from engine.spec.document import MAX_DOCUMENT, is_digest
 
-_DAMAGED = "load or pull the image again: a blob that is written anew replaces the damaged one"
-_GET_AGAIN = "the image was cut short or changed on its way: get it again"
+_DAMAGED = "Load or pull the image again: a blob that is written anew replaces the damaged one."
+_NO_ROOM = "Free space, or choose a --root on another disk."
+_GET_AGAIN = "The image was cut short or changed on its way: get it again."
 
 
 class BlobInfo(NamedTuple):
@@ -47,16 +50,22 @@ class Ingest:
         while view:
             view = view[os.write(self._descriptor, view) :]
 
-    def commit(self, *, digest: str | None = None, size: int | None = None) -> BlobInfo:
-        """Make the blob durable and visible, and return it.
+    @property
+    def digest(self) -> str:
+        """The digest of what has been written so far."""
+        return "sha256:" + self._hash.hexdigest()
+
+    def commit(self, *, digest: str | None = None, size: int | None = None, what: str = "a blob") -> BlobInfo:
+        """Make the blob durable and visible, and return it; one of the same digest, damaged perhaps, is replaced.
 
         Raises `ImageError` when it has not the ``digest`` or the ``size`` that was promised; nothing is kept then.
         """
-        actual = "sha256:" + self._hash.hexdigest()
+        actual = self.digest
         if size is not None and size != self.size:
-            raise ImageError(f"the blob {digest or actual} has {self.size} bytes instead of {size}", fix=_GET_AGAIN)
+            amount = "more than" if self.size > size else f"{self.size} bytes instead of"
+            raise ImageError(f"{what} has {amount} {size}", fix=_GET_AGAIN)
         if digest is not None and digest != actual:
-            raise ImageError(f"a blob that should be {digest} is {actual}", fix=_GET_AGAIN)
+            raise ImageError(f"{what} should have the digest {digest} and has {actual}", fix=_GET_AGAIN)
         os.fchmod(self._descriptor, 0o400)
         os.fsync(self._descriptor)
         place = self._store.path(actual)
@@ -73,7 +82,8 @@ class ContentStore:
         self.leases = Leases(root)
         self._blobs = root / "blobs" / "sha256"
         self._ingests = root / "ingest"
-        for directory in (self._blobs, self._ingests):
+        self.locks = root / "locks"
+        for directory in (self._blobs, self._ingests, self.locks):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
@@ -105,7 +115,7 @@ class ContentStore:
         except FileNotFoundError:
             return None
 
-    def open(self, digest: str, size: int | None = None) -> BinaryIO:
+    def open(self, digest: str, size: int | None = None) -> FileIO:
         """Open a blob for reading, unbuffered. Its content is for the reader to verify; see `read` for small ones.
 
         Raises `NotFound`, and `StateError` when it has not ``size`` bytes.
@@ -128,6 +138,11 @@ class ContentStore:
             raise StateError(f"the blob {digest} is damaged on disk", fix=_DAMAGED)
         return data
 
+    def verify(self, digest: str) -> bool:
+        """Return whether the content of a blob is what its name says. Raises `NotFound`."""
+        with self.open(digest) as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest() == digest
+
     def blobs(self) -> Iterator[BlobInfo]:
         """Yield every finished blob."""
         with os.scandir(self._blobs) as entries:
@@ -141,6 +156,17 @@ class ContentStore:
     def remove_abandoned(self) -> int:
         """Remove what killed processes left in ``ingest/``; return how many there were."""
         return sum(remove_abandoned(path) for path in self._ingests.iterdir())
+
+
+@contextmanager
+def full_disk(purpose: str) -> Iterator[None]:
+    """Turn a full disk in the body into an `EngineError`; ``purpose`` completes "there is no room left …"."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise EngineError(f"there is no room left {purpose}", fix=_NO_ROOM) from None
 
 
 def _sync_directory(directory: Path) -> None:

@@ -29,6 +29,18 @@ def locked(path: Path, *, shared: bool = False, remove: bool = False) -> Iterato
         os.close(descriptor)
 
 
+@contextmanager
+def try_locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file for the body if nobody has it, and give whether that is so; the file is removed after."""
+    descriptor = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
 def hold_new(directory: Path) -> tuple[int, Path]:
     """Make a file of a new name (it begins with the process's pid) and return its descriptor and path.
 
@@ -62,12 +74,15 @@ def remove_abandoned(path: Path) -> bool:
 
 
 def _lock(path: Path, mode: int) -> int | None:
-    """Return the locked descriptor, or None when the file was replaced while we waited for it."""
+    """Return the locked descriptor; None when the file was removed while we waited, or (LOCK_NB) somebody has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, mode)
         if os.fstat(descriptor).st_nlink:
             return descriptor
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
     except BaseException:
         os.close(descriptor)
         raise

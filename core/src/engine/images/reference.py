@@ -29,7 +29,7 @@ _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
-_GRAMMAR = "a name is [REGISTRY/]PATH[:TAG][@sha256:DIGEST], the path in lower case, as in debian:12 or ghcr.io/me/app"
+_GRAMMAR = "A name is [REGISTRY/]PATH[:TAG][@sha256:DIGEST], the path in lower case, as in debian:12 or ghcr.io/me/app."
 
 
 class Reference(NamedTuple):

@@ -21,8 +21,8 @@ from engine.spec.tar import TarReader
 from engine.spec.tarheader import TarEntry, TarError
 
 _LAYER_FAULTS = {errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.EFBIG, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
-_HOSTILE = "do not use the image: its layer was made to harm, or by a broken tool"
-_DAMAGED = "get the image again: the layer was cut short or changed on its way"
+_HOSTILE = "Do not use the image: its layer was made to harm, or by a broken tool."
+_DAMAGED = "Get the image again: the layer was cut short or changed on its way."
 _REPORT = 8 * 1024 * 1024
 """Bytes between two calls of the progress function."""
 
@@ -106,9 +106,11 @@ def _after(entry: TarEntry | None) -> str:
 def _refused(error: OSError, what: str, entry: TarEntry | None) -> EngineError:
     place = shown(entry.name) if entry else "its directories"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EngineError(f"there is no room left to unpack {what}", fix="free space, or move --root to a larger disk")
+        return EngineError(
+            f"there is no room left to unpack {what}", fix="Free space, or choose a --root on another disk."
+        )
     if error.errno in _LAYER_FAULTS:
-        return ImageError(f"{what} has {place}, which cannot be made: {error.strerror}")
+        return ImageError(f"{what} has {place}, which cannot be made: {error.strerror}", fix=_HOSTILE)
     if error.errno in (errno.EPERM, errno.EACCES):
-        return EngineError(f"no permission to make {place} of {what}: {error.strerror}", fix="run as root")
-    return EngineError(f"cannot write {place} of {what}: {error.strerror}", fix="look at the kernel's log for the disk")
+        return EngineError(f"no permission to make {place} of {what}: {error.strerror}", fix="Run as root.")
+    return EngineError(f"cannot write {place} of {what}: {error.strerror}", fix="See the disk in the kernel's log.")

@@ -1,12 +1,15 @@
-"""The images' tables: images by ID, the names that point at them, and nothing that the content store knows itself.
+"""The images' tables: images by ID, the names that point at them, what they need, and where they are unpacked.
 
 An image's ID is its configuration's digest ("sha256:…"). A name is the canonical form of `engine.images.reference`.
-Deleting an image needs all its names to be gone. The functions run inside the caller's transaction.
+What an image needs are its blobs (digests) and the snapshots of its layers ("sha256-…", see `engine.images.unpacking`);
+what no image needs is garbage. The functions run inside the caller's transaction.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 SCHEMA = (
@@ -22,12 +25,25 @@ SCHEMA = (
         image TEXT NOT NULL REFERENCES images (id)
     ) WITHOUT ROWID""",
     "CREATE INDEX image_names_by_image ON image_names (image)",
+    """CREATE TABLE image_needs (
+        image TEXT NOT NULL REFERENCES images (id),
+        name TEXT NOT NULL,
+        PRIMARY KEY (image, name)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE unpacked_layers (
+        driver TEXT NOT NULL,
+        snapshot TEXT NOT NULL,
+        PRIMARY KEY (driver, snapshot)
+    ) WITHOUT ROWID""",
 )
 
 
 class ImageRow(NamedTuple):
-    """One image. ``size`` counts the bytes of its blobs as stored, ``created`` is the configuration's RFC 3339 time (or ""),
-    ``added`` is nanoseconds since the epoch. ``names`` are sorted."""
+    """One image.
+
+    ``size`` counts the bytes of its blobs as stored, ``created`` is the configuration's RFC 3339 time (or ""),
+    ``added`` is nanoseconds since the epoch, ``names`` are sorted.
+    """
 
     id: str
     manifest: str
@@ -37,16 +53,20 @@ class ImageRow(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+_Columns = tuple[str, str, int, str, int]
 _COLUMNS = "SELECT id, manifest, size, created, added FROM images "
 
 
-def put(connection: sqlite3.Connection, image: ImageRow) -> None:
-    """Record an image; one that is there keeps its place, and takes the manifest given last. Names are not touched."""
+def put(connection: sqlite3.Connection, image: ImageRow, needs: Iterable[str]) -> None:
+    """Record an image and what it needs; of one that is there, what it needed before is forgotten. Names stay."""
     connection.execute(
         "INSERT INTO images VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET manifest=excluded.manifest, size=excluded.size",
         image[:5],
     )
+    connection.execute("DELETE FROM image_needs WHERE image=?", (image.id,))
+    rows = [(image.id, name) for name in dict.fromkeys(needs)]
+    connection.executemany("INSERT INTO image_needs VALUES (?, ?)", rows)
 
 
 def point(connection: sqlite3.Connection, name: str, image_id: str) -> str | None:
@@ -62,7 +82,8 @@ def unpoint(connection: sqlite3.Connection, name: str) -> None:
 
 
 def delete(connection: sqlite3.Connection, image_id: str) -> None:
-    """Forget an image and every name of it; nothing when it is gone already."""
+    """Forget an image, every name of it and what it needs; nothing when it is gone already."""
+    connection.execute("DELETE FROM image_needs WHERE image=?", (image_id,))
     connection.execute("DELETE FROM image_names WHERE image=?", (image_id,))
     connection.execute("DELETE FROM images WHERE id=?", (image_id,))
 
@@ -82,7 +103,7 @@ def by_prefix(connection: sqlite3.Connection, digits: str) -> list[ImageRow]:
     """Return the images (two at most) whose ID begins with these hexadecimal digits."""
     start = f"sha256:{digits}"
     rows = connection.execute(_COLUMNS + "WHERE id >= ? AND id < ? LIMIT 2", (start, start + "g")).fetchall()
-    return [ImageRow(*row, _names(connection, row[0])) for row in rows]
+    return [_row(row, _names(connection, row[0])) for row in rows]
 
 
 def everything(connection: sqlite3.Connection) -> list[ImageRow]:
@@ -91,11 +112,54 @@ def everything(connection: sqlite3.Connection) -> list[ImageRow]:
     for name, image in connection.execute("SELECT name, image FROM image_names ORDER BY name"):
         names.setdefault(image, []).append(name)
     rows = connection.execute(_COLUMNS + "ORDER BY created DESC, id").fetchall()
-    return [ImageRow(*row, tuple(names.get(row[0], ()))) for row in rows]
+    return [_row(row, tuple(names.get(row[0], ()))) for row in rows]
 
 
-def _one(connection: sqlite3.Connection, row: tuple[str, str, int, str, int] | None) -> ImageRow | None:
-    return None if row is None else ImageRow(*row, _names(connection, row[0]))
+def needed(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return everything that some image needs."""
+    return frozenset(row[0] for row in connection.execute("SELECT DISTINCT name FROM image_needs"))
+
+
+def note_unpacked(connection: sqlite3.Connection, driver: str, snapshot: str) -> None:
+    """Remember that the driver has a committed snapshot of that name."""
+    connection.execute("INSERT OR IGNORE INTO unpacked_layers VALUES (?, ?)", (driver, snapshot))
+
+
+def forget_unpacked(connection: sqlite3.Connection, driver: str, snapshot: str) -> None:
+    """Forget what `note_unpacked` remembered; nothing when it is gone already."""
+    connection.execute("DELETE FROM unpacked_layers WHERE driver=? AND snapshot=?", (driver, snapshot))
+
+
+def unpacked(connection: sqlite3.Connection, snapshot: str) -> tuple[str, ...]:
+    """Return the drivers that have the snapshot."""
+    rows = connection.execute("SELECT driver FROM unpacked_layers WHERE snapshot=? ORDER BY driver", (snapshot,))
+    return tuple(row[0] for row in rows)
+
+
+def unpacking_drivers(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Return every driver that has a snapshot of an image's layer."""
+    rows = connection.execute("SELECT DISTINCT driver FROM unpacked_layers ORDER BY driver")
+    return tuple(row[0] for row in rows)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run a write transaction: committed at the end of the block, rolled back when it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _one(connection: sqlite3.Connection, row: _Columns | None) -> ImageRow | None:
+    return None if row is None else _row(row, _names(connection, row[0]))
+
+
+def _row(row: _Columns, names: tuple[str, ...]) -> ImageRow:
+    return ImageRow(row[0], row[1], row[2], row[3], row[4], names)
 
 
 def _names(connection: sqlite3.Connection, image_id: str) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def read_manifest(data: bytes, what: str) -> Manifest:
         raise ImageError(f"{what} is no image manifest{old}: it has no configuration", fix=REFUSED)
     config = read_descriptor(fields.fields("config"))
     if config.media_type != CONFIG:
-        raise ImageError(f"{what} is an artifact of type {config.media_type!r}, not an image", fix="name an image")
+        raise ImageError(f"{what} is an artifact of type {config.media_type!r}, not an image", fix="Name an image.")
     layers = tuple(read_descriptor(one) for one in fields.each("layers", MAX_LAYERS))
     for layer in layers:
         if layer.media_type not in _LAYERS:

@@ -19,7 +19,7 @@ MAX_DEPTH = 32
 """Nesting of objects and arrays. The deepest document of the image-spec needs six levels."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-REFUSED = "get the image again, or ask whoever built it"
+REFUSED = "Get the image again, or ask whoever built it."
 
 
 def is_digest(text: str) -> bool:

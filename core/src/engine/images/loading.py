@@ -1,0 +1,172 @@
+"""Images into the store: from a transport's source, or from a root filesystem's tarball.
+
+Blobs come first, under a lease; then everything is checked; last, in one transaction, the image and its names are
+recorded. What fails on the way is collected again before the error reaches the user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BytesIO
+from time import time_ns
+from typing import BinaryIO, NamedTuple
+
+from engine.contracts.transport import Blob, FetchedImage, Source, Transport
+from engine.errors import ImageError, InvalidInput
+from engine.images import changes as dockerfile
+from engine.images.compression import ahead, is_compressed, uncompressed
+from engine.images.content import ContentStore
+from engine.images.garbage import collect
+from engine.images.image import Image, read_image
+from engine.images.leases import Lease
+from engine.images.reference import Reference, parse
+from engine.images.sink import StoreSink
+from engine.images.unpacking import Unpacker
+from engine.metadata import images
+from engine.metadata.images import ImageRow
+from engine.spec.descriptor import (
+    CONFIG,
+    LAYER,
+    Descriptor,
+    Manifest,
+    Platform,
+    choose_platform,
+    machine_platform,
+    read_manifest,
+)
+from engine.spec.image import History, ImageConfig, RunConfig, read_config
+from engine.spec.tar import TarReader
+from engine.spec.tarheader import TarError
+
+_GET_AGAIN = "Get the image again: it was cut short, changed on its way, or written by a broken tool."
+Progress = Callable[[str, int], None]
+
+
+class Loaded(NamedTuple):
+    """One image that was loaded, and the names (familiar) that pointed at another image before."""
+
+    image: Image
+    moved: tuple[str, ...] = ()
+
+
+class Loader(NamedTuple):
+    """What loading works with. ``unpacker``, if given, unpacks each image before it is recorded: that verifies all."""
+
+    content: ContentStore
+    connection: sqlite3.Connection
+    unpacker: Unpacker | None = None
+    progress: Progress = lambda *_: None
+
+    def fetch(self, transport: Transport, source: Source, platform: Platform | None) -> tuple[Loaded, ...]:
+        """Take in the source's images for the platform (None: this machine's). Errors as `Transport.fetch`."""
+        wanted = platform or machine_platform()
+        with self._all_or_nothing() as (lease, sink):
+            fetched = transport.fetch(source, sink, str(wanted))
+            checked = [(self._check(one, wanted), _references(one, source.name)) for one in fetched]
+            return tuple(self._record(manifest, names, lease) for manifest, names in checked)
+
+    def import_layer(
+        self, file: BinaryIO, name: str, reference: Reference | None, changes: Sequence[str], message: str
+    ) -> Loaded:
+        """Make an image of one layer, the tarball in ``file`` (compressed or not); ``name`` is the tarball's."""
+        config = dockerfile.apply(RunConfig(), changes)
+        with self._all_or_nothing() as (lease, sink):
+            layer = sink.put(file.read, what=name)
+            diff_id, suffix = self._diff_id(layer, name)
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            history = (History(created=now, comment=message or f"Imported from {name}"),)
+            document = ImageConfig(machine_platform(), config, (diff_id,), now, history=history).to_bytes()
+            kept = _put(sink, document)
+            manifest = Manifest(Descriptor(CONFIG, *kept), (Descriptor(LAYER + suffix, *layer),))
+            digest = _put(sink, manifest.to_bytes()).digest
+            return self._record(digest, (reference,) if reference else (), lease)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[tuple[Lease, StoreSink]]:
+        try:
+            with self.content.leases.take() as lease, StoreSink(self.content, lease, self.progress) as sink:
+                yield lease, sink
+        except BaseException:
+            drivers = {self.unpacker.name: self.unpacker.driver} if self.unpacker else {}
+            collect(self.content, self.connection, drivers)
+            raise
+
+    def _check(self, fetched: FetchedImage, wanted: Platform) -> str:
+        """Return the manifest's digest when all it names is here and agrees, `ImageError` otherwise."""
+        what = f"the manifest {fetched.manifest}"
+        manifest = read_manifest(self.content.read(fetched.manifest), what)
+        config = read_config(self.content.read(manifest.config.digest), f"the configuration {manifest.config.digest}")
+        if choose_platform([manifest.config._replace(platform=config.platform)], wanted) is None:
+            raise ImageError(f"the image is for {config.platform}, not for {wanted}", fix="Choose another --platform.")
+        if len(manifest.layers) != len(config.diff_ids):
+            raise ImageError(
+                f"{what} has {len(manifest.layers)} layers and its configuration {len(config.diff_ids)}", fix=_GET_AGAIN
+            )
+        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+            with self.content.open(layer.digest, layer.size) as file:
+                if layer.digest != diff_id and not is_compressed(file):
+                    raise ImageError(
+                        f"the layer {layer.digest} should be {diff_id} uncompressed, and is not", fix=_GET_AGAIN
+                    )
+        return fetched.manifest
+
+    def _record(self, digest: str, names: Sequence[Reference], lease: Lease) -> Loaded:
+        manifest = read_manifest(self.content.read(digest), f"the manifest {digest}")
+        blobs = [manifest.config, *manifest.layers]
+        size = sum({blob.digest: blob.size for blob in blobs}.values())
+        row = ImageRow(manifest.config.digest, digest, size, "", time_ns())
+        image = read_image(self.content, row)
+        if self.unpacker is not None:
+            self.unpacker.unpack(image, lease)
+        needs = [digest, *(blob.digest for blob in blobs), *image.snapshots]
+        moved = []
+        with images.transaction(self.connection):
+            images.put(self.connection, row._replace(created=image.config.created), needs)
+            for name in names:
+                before = images.point(self.connection, name.canonical, row.id)
+                if before not in (None, row.id):
+                    moved.append(name.familiar)
+            stored = images.by_id(self.connection, row.id)
+        return Loaded(read_image(self.content, stored or row), tuple(moved))
+
+    def _diff_id(self, layer: Blob, name: str) -> tuple[str, str]:
+        """Return the digest of the uncompressed layer and the media type's suffix; the tarball is read to its end."""
+        digest = hashlib.sha256()
+        with self.content.open(layer.digest) as file:
+            suffix = _suffix(os.pread(file.fileno(), 4, 0))
+            with uncompressed(file, name) as plain, ahead(_hashed(plain, digest)) as chunks:
+                reader = TarReader(lambda _: next(chunks, b""))
+                try:
+                    entries = sum(1 for _ in reader)
+                    reader.drain()
+                except TarError as error:
+                    raise ImageError(f"{name} {error}", fix="Name the tarball of a root filesystem.") from None
+        if not entries:
+            raise ImageError(f"{name} holds no files", fix="Name the tarball of a root filesystem.")
+        return f"sha256:{digest.hexdigest()}", suffix
+
+
+def _references(fetched: FetchedImage, source: str) -> tuple[Reference, ...]:
+    try:
+        return tuple(parse(name) for name in fetched.names)
+    except InvalidInput as error:
+        raise ImageError(f"{source} has an image of an impossible name: {error.what}", fix=_GET_AGAIN) from error
+
+
+def _put(sink: StoreSink, data: bytes) -> Blob:
+    return sink.put(BytesIO(data).read, size=len(data))
+
+
+def _hashed(chunks: Iterator[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+
+
+def _suffix(head: bytes) -> str:
+    return "+gzip" if head.startswith(b"\x1f\x8b") else "+zstd" if head.startswith(b"\x28\xb5\x2f\xfd") else ""

@@ -1,0 +1,65 @@
+"""Where transports put blobs: the content store under a lease, for the time of one `fetch`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import BinaryIO
+
+from engine.contracts.transport import Blob, ContentSink
+from engine.images.compression import CHUNK, is_compressed, uncompressed
+from engine.images.content import ContentStore, full_disk
+from engine.images.leases import Lease
+
+Progress = Callable[[str, int], None]
+"""Called with a word for what is being taken in (a digest, a file's name) and how many bytes of it are done."""
+
+
+class StoreSink(ContentSink):
+    """A sink over a content store. Use as a context manager: it closes the anonymous files it made."""
+
+    def __init__(self, store: ContentStore, lease: Lease, progress: Progress = lambda *_: None) -> None:
+        self._store = store
+        self._lease = lease
+        self._progress = progress
+        self._open = ExitStack()
+
+    def __enter__(self) -> StoreSink:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._open.close()
+
+    def has(self, digest: str, size: int) -> bool:
+        """Return whether the blob is here, its content verified; the lease keeps it."""
+        self._lease.protect(digest)
+        found = self._store.info(digest)
+        return found is not None and found.size == size and self._store.verify(digest)
+
+    def put(
+        self, read: Callable[[int], bytes], *, digest: str | None = None, size: int | None = None, what: str = "a blob"
+    ) -> Blob:
+        """Take in a blob; see `ContentSink.put`."""
+        with full_disk(f"to keep {what}"), self._store.ingest() as ingest:
+            while chunk := read(CHUNK):
+                ingest.write(chunk)
+                self._progress(what, ingest.size)
+                if size is not None and ingest.size > size:
+                    break
+            self._lease.protect(ingest.digest)
+            return Blob(*ingest.commit(digest=digest, size=size, what=what))
+
+    def seekable(self, file: BinaryIO, what: str) -> BinaryIO:
+        """Return the content uncompressed in a file that can seek; see `ContentSink.seekable`."""
+        if file.seekable() and not is_compressed(file):
+            return file
+        with full_disk(f"to uncompress {what}"), uncompressed(file, what) as chunks:
+            copy = self._open.enter_context(tempfile.TemporaryFile(dir=self._store.root))  # noqa: SIM115  # a stack
+            done = 0
+            for chunk in chunks:
+                copy.write(chunk)
+                done += len(chunk)
+                self._progress(what, done)
+        copy.seek(0)
+        return copy

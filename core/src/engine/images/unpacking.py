@@ -1,0 +1,96 @@
+"""Images unpacked for a storage driver: each layer once, as a committed snapshot named by its chain ID.
+
+Any number of commands may ask for the same image at a time: a lock for each driver and layer lets one unpack while the
+others wait and then find it done. A command killed in between leaves an active snapshot ``unpack-<hex>`` with no lock:
+the next one to come removes it and begins again, and so does `engine.images.garbage`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.contracts.storage import SnapshotKind, StorageDriver
+from engine.errors import StateError
+from engine.images.content import ContentStore
+from engine.images.image import Image, manifest_of
+from engine.images.leases import Lease
+from engine.images.locks import locked
+from engine.metadata import images
+from engine.spec.descriptor import Descriptor
+
+ACTIVE_PREFIX = "unpack-"
+Progress = Callable[[str, int], None]
+"""Called with the layer ("layer 2 of 5 …") and how many uncompressed bytes of it are written."""
+
+
+class Unpacker(NamedTuple):
+    """A storage driver under its name, and where layers come from."""
+
+    name: str
+    driver: StorageDriver
+    content: ContentStore
+    connection: sqlite3.Connection
+    progress: Progress = lambda *_: None
+
+    def unpack(self, image: Image, lease: Lease | None = None) -> str | None:
+        """Unpack what is missing of the image; return the top snapshot's name, None for an image without layers.
+
+        Raises `ImageError` for a broken or hostile layer, `StateError` when its blob is lost, `EngineError` on a full
+        disk; the half-written snapshot is removed, layers that are done stay.
+        """
+        names = image.snapshots
+        if not names:
+            return None
+        if lease is None:
+            if self.name in images.unpacked(self.connection, names[-1]):
+                return names[-1]
+            with self.content.leases.take() as own:
+                return self.unpack(image, own)
+        lease.protect(*names)
+        layers = manifest_of(self.content, image).layers
+        if len(layers) != len(names):
+            raise StateError(f"the image {image.id} has {len(layers)} layers and {len(names)} diff IDs")
+        for number, (layer, diff_id) in enumerate(zip(layers, image.config.diff_ids, strict=True)):
+            what = f"layer {number + 1} of {len(layers)} ({layer.digest})"
+            self._ensure(names[number], names[number - 1] if number else None, layer, diff_id, what)
+        return names[-1]
+
+    def _ensure(self, name: str, parent: str | None, layer: Descriptor, diff_id: str, what: str) -> None:
+        if self.name in images.unpacked(self.connection, name):
+            return
+        with locked(lock_path(self.content, self.name, name), remove=True):
+            if not self._is_committed(name):
+                self._unpack_layer(name, parent, layer, diff_id, what)
+        with images.transaction(self.connection):
+            images.note_unpacked(self.connection, self.name, name)
+
+    def _unpack_layer(self, name: str, parent: str | None, layer: Descriptor, diff_id: str, what: str) -> None:
+        from engine.images.unpack import unpack_layer
+
+        key = active_key(name)
+        self.driver.remove(key)
+        with self.content.open(layer.digest, layer.size) as file:
+            try:
+                self.driver.prepare(key, parent)
+                target = self.driver.unpack_target(key)
+                unpack_layer(file, target, diff_id, what, lambda done: self.progress(what, done))
+                self.driver.commit(key, name)
+            except BaseException:
+                self.driver.remove(key)
+                raise
+
+    def _is_committed(self, name: str) -> bool:
+        return any(one.name == name and one.kind is SnapshotKind.COMMITTED for one in self.driver.snapshots())
+
+
+def active_key(name: str) -> str:
+    """Return the key of the active snapshot in which the layer of the committed ``name`` is unpacked."""
+    return ACTIVE_PREFIX + name.removeprefix("sha256-")
+
+
+def lock_path(content: ContentStore, driver: str, name: str) -> Path:
+    """Return the file that is locked while the layer is being unpacked for the driver."""
+    return content.locks / f"{driver}-{name}"

@@ -1,0 +1,1 @@
+"""The image transport ``archive``: docker-archive, OCI archive, OCI directory."""
