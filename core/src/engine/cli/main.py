@@ -5,6 +5,7 @@ Everything else is `engine.cli.app`'s, which imports typer and then the module o
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,8 +13,13 @@ from engine import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its status."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    """Run one command and exit with its status.
+
+    The process ends at once: nothing the engine does may depend on an orderly end, and the interpreter's takes 10 ms.
+    """
+    status = run(list(sys.argv[1:] if arguments is None else arguments))
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def run(arguments: list[str]) -> int:

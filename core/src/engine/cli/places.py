@@ -19,9 +19,9 @@ class Places(NamedTuple):
 
 
 def open_engine(ctx: typer.Context) -> Engine:
-    """Return the engine of this command line; close it, or use it as a context manager."""
+    """Return the engine of this command line, for the rest of this process."""
     from engine.containers.engine import Engine
     from engine.settings import load
 
     places: Places = ctx.obj
-    return Engine(load({"root": places.root, "state": places.state}))
+    return Engine(load({"root": places.root, "state": places.state}), until_exit=True)

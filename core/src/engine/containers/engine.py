@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """What a command works with. Close it, or use it as a context manager: it holds the store's connection."""
+    """What a command works with. Close it, or use it as a context manager: it holds the store's connection.
 
-    def __init__(self, settings: Settings) -> None:
+    ``until_exit`` leaves that connection open to the process's own end, when leaving the context: the last one to close
+    a store copies its log into the database and waits for the disk several times, which a kill does without harm and
+    the next command does not need.
+    """
+
+    def __init__(self, settings: Settings, *, until_exit: bool = False) -> None:
         self.settings = settings
+        self._until_exit = until_exit
         self.layout = Layout(Path(settings.root), Path(settings.state))
         self.layout.make()
         self._chosen: dict[tuple[str, str], plugins.Chosen] = {}
@@ -32,7 +38,8 @@ class Engine:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self.close()
+        if not self._until_exit:
+            self.close()
 
     def close(self) -> None:
         """Close the store, if it was opened; it is opened again when it is next needed."""

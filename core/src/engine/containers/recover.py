@@ -85,6 +85,8 @@ def _tolerant(engine: Engine, container_id: str, work: Callable[[Engine, str], N
         with locks.locked(engine.layout, container_id, wait=False) as got:
             if got:
                 work(engine, container_id)
+                if _find(engine, container_id) is None:
+                    locks.forget(engine.layout, container_id)
     except (EngineError, OSError) as error:
         return [str(error)]
     return []

@@ -38,7 +38,8 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
     if options.detach:
         shim.close()
         return 0
-    engine.close()
+    if options.tty:
+        engine.close()  # the console forks
     console = Console(shim.connection, stdin=options.interactive, tty=options.tty, detach_keys=detach_keys)
     ended = console.run()
     if ended is None:

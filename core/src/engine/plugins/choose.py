@@ -49,8 +49,8 @@ def choose(kind: str, requested: str, make_config: MakeConfig, *, scope: str = "
 
     A driver asked for by name is made and not probed: its own errors say what is missing. With `auto`, what was taken
     before in the same ``scope`` (the engine's root) is taken again until the machine restarts or the installed plugins
-    change, as long as its probe says usable: a root does not change drivers in silence, and no other plugin is
-    imported. Raises `NotFound` and `PluginError` as `load` does, `Unsupported` naming each rejected plugin when none is
+    change, and is not probed again: a root does not change drivers in silence, no other plugin is imported, and a
+    probe (which mounts, or calls a bus) would cost each command more than its own work. Raises `NotFound` and `PluginError` as `load` does, `Unsupported` naming each rejected plugin when none is
     usable.
     """
     if requested != AUTO:
@@ -112,8 +112,8 @@ def _best(kind: str, make_config: MakeConfig) -> Chosen:
 def _again(kind: str, before: Any, state: tuple[str, int], make_config: MakeConfig) -> Chosen | None:
     if before is None or before[0] != state:
         return None
-    one = _candidate(find(kind, before[1]), make_config)
-    return Chosen(one.entry.name, one.driver, f"auto, as before: {one.reason}") if one.usable else None
+    name = find(kind, before[1]).name
+    return Chosen(name, make(load(kind, name), make_config(name)), "auto, as before on this machine since it started")
 
 
 def _candidate(entry: Entry, make_config: MakeConfig) -> Candidate:
