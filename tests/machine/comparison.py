@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ class Leftover(NamedTuple):
 
 def find(before: frozenset[Thing], tests: Iterable[str], own_places: Iterable[str]) -> list[Leftover]:
     """Return what is left now. ``own_places`` are directories that belong to the run: a path in one is the run's."""
+    _drop_shared_cgroups()
     by_mark = {marks.of(nodeid): nodeid for nodeid in tests}
     places = tuple(own_places)
     things = [_judge(thing, by_mark, places) for thing in sorted(snapshot.take() - before)]
@@ -34,6 +36,13 @@ def find(before: frozenset[Thing], tests: Iterable[str], own_places: Iterable[st
         for process in processes.of_run()
     ]
     return things + running
+
+
+def _drop_shared_cgroups() -> None:
+    """Remove the cgroup that the run's engines share, where it is empty: it is no test's own."""
+    for hierarchy in snapshot.cgroup_hierarchies():
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{hierarchy}/{marks.of_run()}")
 
 
 def find_patiently(before: frozenset[Thing], tests: Iterable[str], own_places: Iterable[str]) -> list[Leftover]:
@@ -60,5 +69,5 @@ def _judge(thing: Thing, by_mark: dict[str, str], places: tuple[str, ...]) -> Le
 
 
 def _test_of(process: processes.Process, by_mark: dict[str, str]) -> str:
-    found = marks.PATTERN.findall(f"{process.command} {process.cgroups}")
+    found = marks.PATTERN.findall(process.signs)
     return processes.test_of(process) or next((by_mark[mark] for mark in found if mark in by_mark), "")

@@ -21,9 +21,10 @@ PLACE = Path("/var/tmp")
 
 
 class EngineRoot:
-    """Root, state and cgroup parent of one engine, all bearing a mark.
+    """Root and state of one engine, bearing a mark, and the name of its cgroups below the run's own.
 
-    ``environment`` is what its commands run with; a test may add to it.
+    ``environment`` is what its commands run with; a test may add to it. It is the same for all tests of a run, so that
+    what the engine remembers for it (settings, plugins) is found out once.
     """
 
     def __init__(self, mark: str) -> None:
@@ -31,8 +32,11 @@ class EngineRoot:
         self.place = PLACE / mark
         self.root = self.place / "root"
         self.state = self.place / "state"
-        self.cgroup_parent = f"/{mark}"
-        self.environment = os.environ | {"ENGINE_CGROUP_PARENT": self.cgroup_parent, "ENGINE_CACHE": str(marks.cache())}
+        self.cgroups = marks.of_engine_root(self.root)
+        self.environment = os.environ | {
+            "ENGINE_CGROUP_PARENT": f"/{marks.of_run()}",
+            "ENGINE_CACHE": str(marks.cache()),
+        }
 
     def make(self) -> None:
         """Make its directories, empty."""
@@ -83,21 +87,20 @@ class EngineRoot:
         for process in self._processes():
             yield f"process {process.pid}: {process.command or process.state}"
         for thing in (*snapshot.mounts(), *snapshot.loop_devices(), *self._cgroups()):
-            if self.mark in thing.name + thing.details:
+            if self._bears_mark(f"{thing.name} {thing.details}"):
                 yield f"{thing.kind} {thing.name}"
 
     def _processes(self) -> list[processes.Process]:
         """Return the processes that name the mark, but this one."""
         found = processes.everything().values()
-        return [
-            process
-            for process in found
-            if process.pid != os.getpid() and self.mark in process.command + process.cgroups
-        ]
+        return [process for process in found if process.pid != os.getpid() and self._bears_mark(process.signs)]
+
+    def _bears_mark(self, text: str) -> bool:
+        return self.mark in text or self.cgroups in text
 
     def _cgroups(self) -> list[snapshot.Thing]:
-        """Return the cgroups below the parent: the parent itself is the test's own, and may stay until the end."""
-        return [thing for thing in snapshot.cgroups() if f"{self.mark}/" in thing.name]
+        """Return the engine's cgroups below the one that holds them: that one stays as long as the root."""
+        return [thing for thing in snapshot.cgroups() if f"{self.cgroups}/" in thing.name]
 
     def _take_away(self) -> None:
         for process in self._processes():
@@ -110,7 +113,7 @@ class EngineRoot:
             if self.mark in device.name:
                 subprocess.run(["losetup", "--detach", f"/dev/{device.name.split()[0]}"], check=False)
         for cgroup in sorted(snapshot.cgroups(), reverse=True):
-            if self.mark in cgroup.name:
+            if self._bears_mark(cgroup.name):
                 _remove_cgroup(cgroup.name)
         shutil.rmtree(self.place)
 

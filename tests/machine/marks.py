@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import os
 import re
@@ -27,6 +28,11 @@ def begin_run() -> str:
 def of_run() -> str:
     """Return the beginning of every mark of this run."""
     return f"{PREFIX}{begin_run()}"
+
+
+def of_engine_root(root: Path) -> str:
+    """Return the name of the cgroup, and the beginning of the unit, that holds the containers of an engine root."""
+    return f"engine-{binascii.crc32(os.path.realpath(root).encode()):08x}"
 
 
 def cache() -> Path:

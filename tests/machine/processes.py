@@ -1,7 +1,11 @@
-"""Which processes a run started: by descent, by environment, by command line and by cgroup."""
+"""Which processes a run started: by descent, by environment, and by the marks in what they are, have and hold open.
+
+The engine's shim has an empty environment and a command line without any path: it is known by the files it holds.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,7 +24,8 @@ class Process(NamedTuple):
     state: str
     command: str
     environment: str
-    cgroups: str
+    signs: str
+    """Where a mark may be found: the command line, the cgroups, the working directory, the open files."""
 
 
 def read(pid: int) -> Process | None:
@@ -28,7 +33,8 @@ def read(pid: int) -> Process | None:
     try:
         stat = _text(pid, "stat").rpartition(")")[2].split()
         command = _text(pid, "cmdline").replace("\0", " ").strip()
-        return Process(pid, int(stat[1]), stat[0], command, _text(pid, "environ"), _text(pid, "cgroup"))
+        signs = "\n".join((command, _text(pid, "cgroup"), *_links(pid)))
+        return Process(pid, int(stat[1]), stat[0], command, _text(pid, "environ"), signs)
     except (FileNotFoundError, ProcessLookupError, IndexError):
         return None
 
@@ -40,6 +46,21 @@ def _text(pid: int, name: str) -> str:
             return file.read()
     except PermissionError:
         return ""
+
+
+def _links(pid: int) -> Iterator[str]:
+    """Yield what a process's links in /proc lead to. A kernel thread's and a zombie's lead nowhere."""
+    try:
+        names = [
+            f"/proc/{pid}/cwd",
+            f"/proc/{pid}/root",
+            *(f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd")),
+        ]
+    except (PermissionError, FileNotFoundError):
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            yield os.readlink(name)
 
 
 def everything() -> dict[int, Process]:
@@ -65,7 +86,7 @@ def of_run() -> Iterator[Process]:
         if process.pid in mine:
             continue
         descends = reaper in lineage(process.pid, table)
-        if descends or run in process.environment or marks.of_run() in process.command + process.cgroups:
+        if descends or run in process.environment or marks.of_run() in process.signs:
             yield process
 
 
