@@ -41,9 +41,11 @@ class _Group(NamedTuple):
 def set_ids(uid: int, gid: int, groups: Sequence[int]) -> None:
     """Take on the groups, the group and the user, real, effective and saved; needs CAP_SETGID and CAP_SETUID.
 
-    In this order, since the user's change gives the privilege up. Raises OSError (EINVAL: an id that has no mapping).
+    In this order, since the user's change gives the privilege up. Groups that the caller has already are left alone: a
+    user namespace may deny setgroups(2) altogether. Raises OSError (EINVAL: an id that has no mapping).
     """
-    os.setgroups(groups)
+    if set(os.getgroups()) != set(groups):
+        os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 

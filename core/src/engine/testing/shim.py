@@ -47,7 +47,7 @@ class Output(NamedTuple):
 
 
 def in_shim(scenario: Callable[[], T]) -> T:
-    """Run ``scenario`` in a process such as the shim is; return its value (which pickle must know) or raise its error."""
+    """Run ``scenario`` in a process such as the shim is; return its value, which pickle must know, or raise its error."""
     reads, writes = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
@@ -60,7 +60,7 @@ def in_shim(scenario: Callable[[], T]) -> T:
     os.waitpid(pid, 0)
     if not content:
         raise AssertionError("the process that plays the shim died")
-    kind, value = pickle.loads(content)  # noqa: S301 - written by our own child
+    kind, value = pickle.loads(content)
     if kind == "error":
         raise from_plain(value)
     if kind == "failure":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.actions.base import Action, Phase, Step
 from engine.actions.mounts import MakeDirectory, MaskPaths, ReadOnlyPaths, RootReadOnly
@@ -63,7 +64,8 @@ class NativeRuntime(Runtime):
         process.refuse_unknown(init)
         kinds = frozenset({*namespaces.clone, *namespaces.unshare, *(kind for kind, _path in namespaces.joins)})
         user = "user" in kinds
-        around = mounts.Surroundings(user, kinds, _maps_tty_group(namespaces), hierarchies.find())
+        owned = frozenset(namespaces.clone) if "user" in namespaces.clone else kinds
+        around = mounts.Surroundings(user, owned, _maps_tty_group(namespaces), hierarchies.find())
         before: list[Action] = [
             *devices.translate(spec, bound=user),
             *process.terminal(init, bound=True),
@@ -112,6 +114,11 @@ def _refuse_unknown(linux: Linux, namespaces: NamespacePlan) -> None:
             "the native runtime needs a new mount namespace for the container: its root is taken by pivot_root(2)",
             fix="Leave out --namespace mount=….",
         )
+    if "user" in namespaces.clone and any(kind == "pid" for kind, _path in namespaces.joins):
+        raise Unsupported(
+            "a new user namespace cannot have a /proc of the pid namespace that it joins",
+            fix="Join the user namespace of that container as well.",
+        )
     if linux.get("rootfsPropagation", "") not in _NO_PEERS:
         raise Unsupported(
             f"the native runtime does not apply linux.rootfsPropagation {linux['rootfsPropagation']!r}",
@@ -120,9 +127,13 @@ def _refuse_unknown(linux: Linux, namespaces: NamespacePlan) -> None:
 
 
 def _maps_tty_group(namespaces: NamespacePlan) -> bool:
-    """Return whether group 5 exists in the container's user namespace; what is joined is taken to have it."""
-    maps = [step.action for step in namespaces.steps if isinstance(step.action, WriteIdMaps)]
-    return not maps or any(inside <= _TTY_GROUP < inside + size for inside, _outside, size in maps[0].gids)
+    """Return whether group 5 exists in the container's user namespace; where nobody can tell it is taken to."""
+    rows = [row for step in namespaces.steps if isinstance(step.action, WriteIdMaps) for row in step.action.gids]
+    for kind, path in namespaces.joins:
+        if kind == "user" and path.startswith("/proc/") and path.endswith("/ns/user"):
+            lines = Path(path).parent.parent.joinpath("gid_map").read_text(encoding="ascii").splitlines()
+            rows += [(int(inside), int(outside), int(size)) for inside, outside, size in map(str.split, lines)]
+    return not rows or any(inside <= _TTY_GROUP < inside + size for inside, _outside, size in rows)
 
 
 def _steps(phase: Phase, actions: Sequence[Action]) -> list[Step]:

@@ -27,12 +27,12 @@ class Surroundings(NamedTuple):
     """What decides how a mount can be made.
 
     ``user``   the container has a user namespace, of its own or joined
-    ``kinds``  the namespaces that are not the host's
+    ``owned``  the namespaces that its user namespace, if it has one, owns
     ``tty_gid``  whether group 5 exists in the user namespace
     """
 
     user: bool
-    kinds: frozenset[str]
+    owned: frozenset[str]
     tty_gid: bool
     hierarchies: Hierarchies
 
@@ -66,7 +66,8 @@ def _actions(
         return _bind(number, mount.get("source", ""), destination, words)
     if _is_the_hosts(fstype, around):
         # The kernel lets nobody in a user namespace mount what shows namespaces that are not its own.
-        return _bind(number, _HOST_PLACES[fstype], destination, words._replace(binds="rbind"))
+        everywhere = words._replace(binds="rbind", attributes=(), below=words.attributes)
+        return _bind(number, _HOST_PLACES[fstype], destination, everywhere)
     if fstype in {"cgroup", "cgroup2"}:
         attributes = tuple(word for word in words.attributes if word not in CLEAR)
         hierarchies = around.hierarchies
@@ -109,7 +110,7 @@ _HOST_PLACES = {"proc": "/proc", "sysfs": "/sys"}
 
 def _is_the_hosts(fstype: str, around: Surroundings) -> bool:
     needs = {"proc": "pid", "sysfs": "net"}.get(fstype)
-    return around.user and needs is not None and needs not in around.kinds
+    return around.user and needs is not None and needs not in around.owned
 
 
 def _data(fstype: str, data: tuple[tuple[str, str], ...], around: Surroundings) -> tuple[tuple[str, str], ...]:

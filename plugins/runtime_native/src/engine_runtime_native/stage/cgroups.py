@@ -36,39 +36,38 @@ class MountCgroups(NamedTuple):
     def run(self, slots: Slots) -> None:
         """Attach what `open_own` opened."""
         if len(self.hierarchies) == 1 and not self.hierarchies[0][0]:
-            self._attach(slots["rootfs"], self.target, self.hierarchies[0], slots)
+            attach(slots["rootfs"], slots[_slot(self.hierarchies[0])], self.target, directory=True, strict=True)
             return
         bits, _clear = attribute_bits(self.attributes)
         top = mounts.new_mount("tmpfs", {"mode": "755"}, bits & ~mounts.MOUNT_ATTR_RDONLY, "tmpfs")
         try:
             attach(slots["rootfs"], top, self.target, directory=True, strict=True)
             for row in self.hierarchies:
-                self._attach(top, row[0], row, slots)
+                os.mkdir(row[0], 0o755, dir_fd=top)
+                mounts.move_mount(slots[_slot(row)], top, row[0])
             for name, target in self.links:
                 os.symlink(target, name, dir_fd=top)
             mounts.mount_setattr(top, "", bits)
         finally:
             os.close(top)
 
-    def _attach(self, root: int, target: str, row: HierarchyRow, slots: Slots) -> None:
-        bits, clear = attribute_bits(self.attributes)
-        own = slots.pop(_slot(row))
-        mount = mounts.bind_fd(own, attr_set=bits, attr_clr=clear)
-        try:
-            attach(root, mount, target, directory=True, strict=True)
-        finally:
-            os.close(mount)
-            os.close(own)
-
 
 def open_own(steps: Iterable[Step], slots: Slots) -> None:
-    """Open the caller's own directories for a later `MountCgroups`, before a cgroup namespace hides where they are."""
+    """Open binds of the caller's own directories for a later `MountCgroups`, before a cgroup namespace hides where they
+    are; a bind that is not attached ends with its descriptor."""
     for step in steps:
         if isinstance(step.action, MountCgroups):
+            bits, clear = attribute_bits(step.action.attributes)
             with open("/proc/self/cgroup", "rb", buffering=0) as file:
                 lines = os.fsdecode(file.read()).splitlines()
             for row in step.action.hierarchies:
-                slots[_slot(row)] = os.open(_own(row, lines), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                slots[_slot(row)] = mounts.bind_fd(
+                    mounts.AT_FDCWD,
+                    _own(row, lines),
+                    attr_set=bits,
+                    attr_clr=clear,
+                    propagation=mounts.MS_PRIVATE,
+                )
 
 
 def _own(row: HierarchyRow, lines: Sequence[str]) -> str:

@@ -118,6 +118,7 @@ def _join(entry: Entry) -> None:
     if flags:
         namespaces.setns(entry.pidfd, flags)
     if "user" in entry.kinds:
+        root.forget_groups()
         namespaces.setns(entry.pidfd, namespaces.CLONE_NEWUSER)
         root.become_root()
         processes.set_dumpable(False)

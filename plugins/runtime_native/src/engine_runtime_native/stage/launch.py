@@ -20,8 +20,9 @@ from engine.errors import EngineError, KernelError
 from engine.linux import namespaces, processes
 from engine.linux.syscalls import explain
 from engine.spec.runtime import Process
-from engine_runtime_native.stage import child, seal
+from engine_runtime_native.stage import child, root, seal
 from engine_runtime_native.stage.channel import Channel, Cloned
+from engine_runtime_native.stage.streams import share
 
 _PATIENCE = 60.0
 """Seconds that a child gets from its start to execve: a hostile image must not hang the shim for good."""
@@ -36,6 +37,7 @@ class Launched(NamedTuple):
 
 def init(task: Task, streams: Streams, slots: Slots) -> Launched:
     """Clone the container's init; set ``slots["pid"]``. When it raises `OSError` or `EngineError` there is no child."""
+    share(streams)
     ours, theirs = Channel.pair()
     here = os.open(".", os.O_PATH | os.O_CLOEXEC)
     try:
@@ -58,6 +60,7 @@ def joined(
     task: Task, process: Process, steps: Sequence[Step], streams: Streams, init_fd: int, slots: Slots
 ) -> Launched:
     """Clone a process for the container of ``init_fd``, a pidfd; run its PARENT_AFTER steps; set ``slots["pid"]``."""
+    share(streams)
     ours, theirs = Channel.pair()
     kinds = {*task.clone, *task.unshare, *(kind for kind, _path in task.joins)}
     entry = child.Entry(init_fd, processes.pidfd_pid(init_fd), frozenset(kinds))
@@ -169,6 +172,7 @@ def _run_bridge(
     """Join in the helper; the user namespace comes last, since it takes away the rights over the host's own."""
     try:
         seal.close_imports()
+        root.forget_groups()
         for kind, fd in sorted(joins, key=lambda join: join[0] == "user"):
             _join(kind, fd)
         cloned = clone(flags | processes.CLONE_PARENT, slots, body, exit_signal=0)

@@ -8,6 +8,12 @@ from engine.actions.base import Slots
 from engine.linux import identity, mounts
 
 
+def forget_groups() -> None:
+    """Give up the host's groups, before a user namespace is joined that may deny setgroups(2)."""
+    if os.getgroups():
+        os.setgroups(())
+
+
 def become_root() -> None:
     """Be user and group 0 of the user namespace that the caller is in; the host's ids have no meaning there."""
     identity.set_ids(0, 0, ())

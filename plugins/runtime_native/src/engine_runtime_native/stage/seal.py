@@ -17,6 +17,10 @@ from typing import NoReturn
 from engine.linux import processes
 
 
+_KEPT: list[object] = []
+"""What was closed, kept: freeing it would copy every page it lies on, 0.4 ms in a process that shares them all."""
+
+
 class _Closed:
     """A finder that finds nothing and lets no other look."""
 
@@ -28,10 +32,9 @@ class _Closed:
 
 def close_imports() -> None:
     """Make every later import fail, and every uncaught error silent. For a process that never returns to the shim."""
-    sys.meta_path[:] = [_Closed]
-    sys.path_hooks.clear()
-    sys.path.clear()
-    sys.path_importer_cache.clear()
+    _KEPT.extend((sys.meta_path, sys.path_hooks, sys.path, sys.path_importer_cache))
+    sys.meta_path, sys.path_hooks, sys.path = [_Closed], [], []
+    sys.path_importer_cache = {}
     sys.excepthook = sys.unraisablehook = _silent
     gc.disable()
 

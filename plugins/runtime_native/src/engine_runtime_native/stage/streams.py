@@ -8,6 +8,7 @@ import stat
 from typing import NamedTuple
 
 from engine.actions.base import Slots, action
+from engine.actions.task import Streams
 from engine.linux import mounts, paths, processes, terminal
 from engine_runtime_native.stage import seal
 from engine_runtime_native.stage.channel import Channel
@@ -71,7 +72,7 @@ class OpenTerminal(NamedTuple):
 class TakeStreams(NamedTuple):
     """Lead a new session, make the terminal or the pipes 0, 1 and 2, and close every other descriptor of the host.
 
-    Pipes and the terminal are given to the user, who may then open /dev/stdout by name.
+    The terminal is given to the user. Pipes were opened to everybody (`share`), so /dev/stdout can be opened by name.
     """
 
     terminal: bool
@@ -87,12 +88,15 @@ class TakeStreams(NamedTuple):
             os.dup2(end, number)
         seal.close_descriptors((slots["channel"], slots["rootfs"]))
         processes.new_session(0 if self.terminal else None)
-        for number in (0,) if self.terminal else (0, 1, 2):
-            _give(number, slots["uid"])
+        if self.terminal:
+            os.fchown(0, slots["uid"], -1)
 
 
-def _give(fd: int, uid: int) -> None:
-    found = os.fstat(fd)
-    ours = stat.S_ISFIFO(found.st_mode) or (stat.S_ISCHR(found.st_mode) and os.isatty(fd))
-    if ours and found.st_uid != uid:
-        os.fchown(fd, uid, -1)
+def share(streams: Streams) -> None:
+    """Let every user open the pipes anew, in the shim: who reaches them is who may look into /proc/PID/fd.
+
+    Their owner would do as well, but a user namespace may not change the owner of what the host made.
+    """
+    for fd in streams:
+        if fd >= 0 and stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.fchmod(fd, 0o666)
