@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,18 +53,17 @@ def is_lean(module: Path, root: Path) -> bool:
     return any(module == root / place or root / place in module.parents for place in LEAN)
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
     """Yield the top-level package and the line of each import, less those for type checkers alone."""
-    for node in ast.iter_child_nodes(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.partition(".")[0], node.lineno
         elif isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
-            for child in node.orelse:
-                yield from imported(child)
+            yield from imported(node.orelse)
         else:
-            yield from imported(node)
+            yield from imported(ast.iter_child_nodes(node))
 
 
 def complaints(module: Path, root: Path) -> Iterator[str]:
@@ -75,7 +74,7 @@ def complaints(module: Path, root: Path) -> Iterator[str]:
     if lines > LONGEST:
         yield f"{name}: {lines} lines, {LONGEST} at most: find its second subject and move it out"
     if is_lean(module, root):
-        for package, line in imported(ast.parse(text, str(module))):
+        for package, line in imported(ast.parse(text, str(module)).body):
             if package in HEAVY:
                 yield f"{name}:{line}: a lean module imports {package} ({HEAVY[package]})"
 

@@ -26,8 +26,11 @@ find_python() {
         *) candidate=$(command -v "$1") || candidate= ;;
     esac
     [[ -x $candidate ]] || die "there is no Python '$1' on this machine; install it, or give its path with --python"
-    "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$candidate is older than Python 3.11"
-    printf '%s\n' "$candidate"
+    case $("$candidate" -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null) in
+        True) printf '%s\n' "$candidate" ;;
+        False) die "$candidate is older than Python 3.11" ;;
+        *) die "$candidate is not a Python" ;;
+    esac
 }
 
 # install_peers NAME,NAME…: install the engines that are not there. Some releases of Debian split them differently.

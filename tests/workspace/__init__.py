@@ -1,0 +1,1 @@
+"""The workspace itself: its lists are complete, its lock is sound, its wheels hold what they should."""
