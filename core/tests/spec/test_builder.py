@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core.tests.spec.facts_for_tests import FACTS, FILES, ID, IMAGE, asked, spec_of
 
+from core.tests.spec.facts_for_tests import FACTS, FILES, ID, IMAGE, asked, spec_of
 from engine.contracts.namespace import Host, Join, New
 from engine.errors import InvalidInput
 from engine.spec import builder, command

@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from core.tests.spec.facts_for_tests import asked
 
+from core.tests.spec.facts_for_tests import asked
 from engine.errors import InvalidInput, NotFound
 from engine.spec import facts
 from engine.spec.devices import DEFAULT_NODES, all_devices, find_devices

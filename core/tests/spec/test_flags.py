@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core.tests.spec.facts_for_tests import FUSE, asked, spec_of
 
+from core.tests.spec.facts_for_tests import FUSE, asked, spec_of
 from engine.cli.run_flags import RunFlags
 from engine.spec.options import RunOptions
 from engine.spec.runtime import Spec

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core.tests.spec.facts_for_tests import FACTS, asked, spec_of
 
+from core.tests.spec.facts_for_tests import FACTS, asked, spec_of
 from engine.errors import InvalidInput, Unsupported
 
 NONSENSE: list[tuple[dict[str, Any], str]] = [

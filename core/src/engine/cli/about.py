@@ -54,7 +54,7 @@ def info(ctx: typer.Context, form: _Form = _TEXT) -> None:
             "Containers": len(views),
             "ContainersRunning": running,
             "ContainersStopped": len(views) - running,
-            "Images": len(engine.library.images()),
+            "Images": len(engine.library.list()),
             **{_KINDS[kind]: name for kind, name in chosen.items()},
             "Kernel": machine.release,
             "Architecture": machine.machine,

@@ -93,7 +93,7 @@ def invoke(arguments: list[str]) -> int:
     except BrokenPipeError as error:
         return end_with_the_reader() if nobody_reads() else report(error, debug=debug)
     except typer.TyperException as error:
-        return report(_usage(error), debug=debug)
+        return report(_usage(error, arguments), debug=debug)
     except Exception as error:  # noqa: BLE001  # the outermost place: it is reported, and where it came from on request
         return report(error, debug=debug)
 
@@ -114,8 +114,9 @@ def _first_word(arguments: list[str]) -> int:
     return position
 
 
-def _usage(error: typer.TyperException) -> InvalidInput:
+def _usage(error: typer.TyperException, arguments: list[str]) -> InvalidInput:
     context = getattr(error, "ctx", None)
-    path = context.command_path if context else "engine"
+    words = [word for word in arguments[_first_word(arguments) :][:1] if word in COMMANDS]
+    path = context.command_path if context else " ".join(["engine", *words])
     what = error.format_message().rstrip(".")
     return InvalidInput(what[:1].lower() + what[1:], fix=f"`{path} --help` explains it.")

@@ -20,9 +20,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "start": Entry("engine.cli.lifecycle", "Start containers that were made or have ended"),
         "exec": Entry("engine.cli.execute", "Run one more command in a running container"),
         "attach": Entry("engine.cli.lifecycle", "Connect the terminal to a running container"),
-        "stop": Entry("engine.cli.lifecycle", "Ask containers to end, and kill those that do not"),
+        "stop": Entry("engine.cli.lifecycle", "Ask containers to end; kill those that do not"),
         "kill": Entry("engine.cli.lifecycle", "Send a signal to containers"),
-        "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended, and print their exit status"),
+        "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended; print exit statuses"),
         "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),
     },
     "Looking": {
@@ -37,7 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "import": Entry("engine.cli.images", "Make an image of a root filesystem's tarball"),
         "tag": Entry("engine.cli.images", "Give an image one more name"),
         "rmi": Entry("engine.cli.images", "Remove images"),
-        "image": Entry("engine.cli.images", "Everything about images: inspect and the above", group=True),
+        "image": Entry("engine.cli.image", "Inspect images, and all of the above", group=True),
     },
     "Engine": {
         "info": Entry("engine.cli.about", "Show the engine's places, drivers and machine"),
@@ -56,7 +56,8 @@ _TAIL = """Options:
   --debug       Show the whole traceback when something fails
   --version     Show the version
 
-`engine COMMAND --help` explains a command.  Try: engine run --rm host: echo hello"""
+`engine COMMAND --help` explains a command.
+Try: engine run --rm host: echo hello"""
 
 
 def overview() -> str:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from engine.cli.places import open_engine
-from engine.cli.run_options import variables
 from engine.errors import InvalidInput
+from engine.spec.environment import variables
 
 app = typer.Typer()
 
@@ -58,7 +58,7 @@ def execute(
         interactive=interactive,
         tty=tty,
         detach=detach,
-        env=variables(env, env_file, os.environ),
+        env=variables(env or (), env_file or (), os.environ),
         workdir=workdir or "",
         user=user or "",
         privileged=privileged,

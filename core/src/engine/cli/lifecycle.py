@@ -6,9 +6,9 @@ import typer
 
 from engine.cli.output import write
 from engine.cli.places import open_engine
-from engine.cli.run_options import whole_number
 from engine.cli.several import each
 from engine.errors import InvalidInput
+from engine.spec.sizes import parse_whole
 from engine.spec.stop_signals import signal_number
 
 app = typer.Typer()
@@ -83,7 +83,7 @@ def stop(
     from engine.containers import resuming, stopping
 
     number = None if signal is None else signal_number(signal)
-    seconds = None if time is None else whole_number(time, "--time", "30")
+    seconds = None if time is None else parse_whole(time, "--time", "30")
     with open_engine(ctx) as engine:
 
         def end(name: str) -> None:

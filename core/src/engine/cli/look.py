@@ -8,9 +8,9 @@ import typer
 
 from engine.cli.output import JSON, TABLE, render, write, write_bytes, write_json, write_rows
 from engine.cli.places import open_engine
-from engine.cli.run_options import whole_number
 from engine.cli.words import age, span
 from engine.errors import NotFound
+from engine.spec.sizes import parse_whole
 
 if TYPE_CHECKING:
     from engine.containers.engine import Engine
@@ -104,7 +104,7 @@ def logs(
     from engine.containers.inspecting import moment
     from engine.containers.reading import logs as read
 
-    last = None if tail == "all" else max(0, whole_number(tail, "--tail", "100"))
+    last = None if tail == "all" else max(0, parse_whole(tail, "--tail", "100"))
     with open_engine(ctx) as engine:
         for entry in read(engine, container, tail=last, follow=follow):
             stamp = f"{moment(entry.nanoseconds)} ".encode() if timestamps else b""

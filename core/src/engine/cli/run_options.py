@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.spec import environment, isolation, security, sizes
@@ -34,7 +33,7 @@ def options_of(
         interactive=flags["interactive"],
         tty=flags["tty"],
         rm=flags["rm"],
-        env=variables(flags["env"], flags["env_file"], surrounding),
+        env=environment.variables(flags["env"] or (), flags["env_file"] or (), surrounding),
         workdir=flags["workdir"] or "",
         user=parse_user(flags["user"]) if flags["user"] is not None else "",
         mounts=_mounts(flags),
@@ -42,9 +41,9 @@ def options_of(
         memory=_maybe(flags["memory"], lambda text: sizes.parse_size(text, "--memory")),
         memory_swap=_maybe(flags["memory_swap"], lambda text: sizes.parse_size(text, "--memory-swap", unlimited=True)),
         nano_cpus=_maybe(flags["cpus"], sizes.parse_cpus),
-        cpu_shares=_maybe(flags["cpu_shares"], lambda text: whole_number(text, "--cpu-shares", "1024")),
+        cpu_shares=_maybe(flags["cpu_shares"], lambda text: sizes.parse_whole(text, "--cpu-shares", "1024")),
         cpuset_cpus=_maybe(flags["cpuset_cpus"], sizes.parse_cpuset) or "",
-        pids_limit=_maybe(flags["pids_limit"], lambda text: whole_number(text, "--pids-limit", "100")),
+        pids_limit=_maybe(flags["pids_limit"], lambda text: sizes.parse_whole(text, "--pids-limit", "100")),
         devices=tuple(map(parse_device, flags["device"] or ())),
         ulimits=tuple(map(parse_ulimit, flags["ulimit"] or ())),
         read_only=flags["read_only"],
@@ -55,7 +54,7 @@ def options_of(
         entrypoint=_entrypoint(flags["entrypoint"]),
         init=flags["init"],
         stop_signal=_maybe(flags["stop_signal"], lambda text: signal_number(text, "--stop-signal")),
-        stop_timeout=_maybe(flags["stop_timeout"], lambda text: whole_number(text, "--stop-timeout", "10")),
+        stop_timeout=_maybe(flags["stop_timeout"], lambda text: sizes.parse_whole(text, "--stop-timeout", "10")),
         timeout=_maybe(flags["timeout"], lambda text: sizes.parse_duration(text, "--timeout")),
         network=flags["network"] or "",
         pid=flags["pid"] or "",
@@ -64,7 +63,7 @@ def options_of(
         cgroupns=flags["cgroupns"] or "",
         namespaces=isolation.parse_namespaces(flags["namespace"] or ()),
         labels=environment.parse_labels(flags["label"] or ()),
-        oom_score_adj=_maybe(flags["oom_score_adj"], lambda text: whole_number(text, "--oom-score-adj", "500")),
+        oom_score_adj=_maybe(flags["oom_score_adj"], lambda text: sizes.parse_whole(text, "--oom-score-adj", "500")),
         sysctls=environment.parse_pairs(flags["sysctl"] or (), "--sysctl", "net.core.somaxconn=1024"),
         shm_size=_maybe(flags["shm_size"], lambda text: sizes.parse_size(text, "--shm-size")),
         storage=flags["storage"] or "",
@@ -76,20 +75,6 @@ def options_of(
     )
     check(options)
     return options
-
-
-def variables(texts: list[str] | None, files: list[str] | None, surrounding: Mapping[str, str]) -> tuple[str, ...]:
-    """Return ``--env-file`` and ``--env`` together: the files first, so that what is typed counts."""
-    from_files = [text for name in files or () for text in environment.read_env_file(Path(name), surrounding)]
-    return (*from_files, *(environment.parse_env(text, surrounding) for text in texts or ()))
-
-
-def whole_number(text: str, flag: str, example: str) -> int:
-    """Return a whole number, perhaps negative."""
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
-        raise refusal(flag, text, "is not a whole number", example)
-    return int(text)
 
 
 def _maybe(text: str | None, parse: Callable[[str], _T]) -> _T | None:

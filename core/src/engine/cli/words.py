@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_ROUNDS_UP = 999.5
+"""From here on three digits would say 1000."""
 _STEPS = (
     (60, 1, "second"), (3600, 60, "minute"), (48 * 3600, 3600, "hour"), (14 * 86400, 86400, "day"),
     (60 * 86400, 7 * 86400, "week"), (730 * 86400, 30 * 86400, "month"),
@@ -13,10 +15,10 @@ def size(count: int) -> str:
     """Return a number of bytes with three digits and a decimal unit: 1234567 is "1.23MB"."""
     value = float(count)
     for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
+        if value < _ROUNDS_UP or unit == _UNITS[-1]:
             break
         value /= 1000
-    return f"{value:.3g}{unit}" if value < 999.5 else f"{value:.0f}{unit}"
+    return f"{value:.3g}{unit}" if value < _ROUNDS_UP else f"{value:.0f}{unit}"
 
 
 def span(seconds: float) -> str:

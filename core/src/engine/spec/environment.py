@@ -52,6 +52,12 @@ def read_env_file(path: Path, surrounding: Mapping[str, str]) -> tuple[str, ...]
     return tuple(found)
 
 
+def variables(texts: Iterable[str], files: Iterable[str], surrounding: Mapping[str, str]) -> tuple[str, ...]:
+    """Return ``--env-file`` and ``--env`` together: the files first, so that what is typed counts."""
+    from_files = [text for name in files for text in read_env_file(Path(name), surrounding)]
+    return (*from_files, *(parse_env(text, surrounding) for text in texts))
+
+
 def read_small_file(path: Path, flag: str, largest: int) -> bytes:
     """Return the content of a file that the user named. Raises `InvalidInput` when it cannot be read or is too long."""
     try:

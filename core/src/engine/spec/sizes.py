@@ -65,6 +65,14 @@ def parse_duration(text: str, flag: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
+def parse_whole(text: str, flag: str, example: str) -> int:
+    """Return a whole number, perhaps negative."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+        raise refusal(flag, text, "is not a whole number", example)
+    return int(text)
+
+
 def parse_cpuset(text: str, flag: str = "--cpuset-cpus") -> str:
     """Return the list as cpuset(7) has it ("0-2,5"), checked for its form and that ranges run upwards."""
     if not _CPUSET.fullmatch(text):

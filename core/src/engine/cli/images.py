@@ -1,0 +1,214 @@
+"""`engine images`, `load`, `import`, `tag` and `rmi`, which `engine image` has too under shorter names."""
+
+from datetime import UTC, datetime
+from time import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.output import TABLE, printable, write, write_rows
+from engine.cli.places import open_engine
+from engine.cli.progress import Progress
+from engine.cli.several import each
+from engine.cli.words import age, size
+from engine.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from engine.containers.engine import Engine
+    from engine.contracts.storage import StorageDriver
+    from engine.contracts.transport import Transport
+    from engine.images.image import ImageSummary
+    from engine.spec.descriptor import Platform
+
+app = typer.Typer()
+
+Storage = Annotated[str | None, typer.Option("--storage", metavar="DRIVER", help="Unpack for this storage driver")]
+_HEADINGS = {"Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "CreatedSince": "CREATED", "Size": "SIZE"}
+_SHORT_ID, _NONE = 12, "<none>"
+
+
+@app.command("images")
+def images(
+    ctx: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs")] = False,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORM", help="table, json, or a template as {{.Repository}}")
+    ] = TABLE,
+) -> None:
+    """List images, the newest first.
+
+    \b
+    engine images --format '{{.Repository}}:{{.Tag}} {{.Size}}'
+    """
+    with open_engine(ctx) as engine:
+        rows = [row for one in engine.library.list() for row in _rows(one, whole=no_trunc)]
+    if quiet:
+        for short in dict.fromkeys(row["ID"] for row in rows):
+            write(short)
+        return
+    write_rows(rows, _HEADINGS, form, flexible="Repository", whole=no_trunc)
+
+
+def _rows(image: "ImageSummary", *, whole: bool) -> list[dict[str, Any]]:
+    created = _seconds(image.created)
+    common = {
+        "ID": image.id if whole else image.id.removeprefix("sha256:")[:_SHORT_ID],
+        "CreatedAt": image.created,
+        "CreatedSince": age(time() - created) if created else "N/A",
+        "Size": size(image.size),
+        "Digests": list(image.digests),
+    }
+    named = [name.rpartition(":")[::2] for name in image.names] or [(_NONE, _NONE)]
+    return [{"Repository": repository, "Tag": tag, **common} for repository, tag in named]
+
+
+def _seconds(moment: str) -> float:
+    """Return RFC 3339 as seconds since the epoch, 0 for "" and for what is none: images say what they like."""
+    try:
+        return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
+
+
+@app.command("load")
+def load(
+    ctx: typer.Context,
+    source: Annotated[str | None, typer.Argument(metavar="FILE", help="An archive or directory; -: the input")] = None,
+    file: Annotated[str | None, typer.Option("--input", "-i", metavar="FILE", help="The same, as in Docker")] = None,
+    platform: Annotated[
+        str | None, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Of several, the image for this")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, and print only IDs")] = False,
+    storage: Storage = None,
+) -> None:
+    """Load images from a docker-archive, an OCI archive or an OCI directory, and unpack them.
+
+    \b
+    engine load -i app.tar
+    docker save app | engine load
+    """
+    if source and file:
+        raise InvalidInput("two files to load from", fix="Name it after the command, or with --input.")
+    wanted = _platform(platform)
+    with open_engine(ctx) as engine, Progress() as progress:
+        loaded = engine.library.load(
+            source or file or "-",
+            _transports(engine),
+            platform=wanted,
+            storage=_storage(engine, storage),
+            progress=(lambda *_: None) if quiet else progress,
+        )
+    for one in loaded:
+        if quiet:
+            write(one.image.id)
+            continue
+        for name in one.image.names or (one.image.id,):
+            write(f"Loaded image: {printable(name)}")
+        for name in one.moved:
+            write(f"The image that was {printable(name)} before has lost that name")
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A root filesystem's tarball; - is the input")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to call the image")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--change", "-c", metavar="LINE", help="A Dockerfile's line, as 'CMD [\"sh\"]'")
+    ] = None,
+    message: Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="What the history says")] = "",
+    storage: Storage = None,
+) -> None:
+    """Make an image of a root filesystem's tarball, compressed with gzip, zstd or not, and print its ID.
+
+    \b
+    mmdebstrap --variant=minbase bookworm - | engine import - debian:12 -c 'CMD ["bash"]'
+    """
+    with open_engine(ctx) as engine, Progress() as progress:
+        loaded = engine.library.import_rootfs(
+            source,
+            name,
+            changes=tuple(change or ()),
+            message=message,
+            storage=_storage(engine, storage),
+            progress=progress,
+        )
+    write(loaded.image.id)
+
+
+@app.command("tag")
+def tag(
+    ctx: typer.Context,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A name, or an ID or its beginning")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name")],
+) -> None:
+    """Give an image one more name. Another image that had it loses it.
+
+    \b
+    engine tag debian:12 base:latest
+    """
+    with open_engine(ctx) as engine:
+        engine.library.tag(image, name)
+
+
+@app.command("rmi")
+def rmi(
+    ctx: typer.Context,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names, or IDs or their beginnings")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Also those in use; none missing is an error")] = False,
+) -> int:
+    """Remove images: a name, and with its last name the image and what nothing else needs of it.
+
+    \b
+    engine rmi app:1.0 app:1.1
+    """
+    with open_engine(ctx) as engine:
+
+        def remove(text: str) -> None:
+            try:
+                removed = engine.library.remove(text, force=force)
+            except NotFound:
+                if not force:
+                    raise
+                return
+            for name in removed.untagged:
+                write(f"Untagged: {printable(name)}")
+            for digest in removed.deleted:
+                write(f"Deleted: {digest}")
+
+        status = each(images, remove, show=False, debug=ctx.obj.debug)
+        engine.library.collect({name: engine.storage(name) for name in engine.library.drivers_in_use()})
+    return status
+
+
+def inspect_image(engine: "Engine", text: str) -> dict[str, Any]:
+    """Return what is known of an image. Raises `NotFound`, also for what can be no image's name."""
+    try:
+        return engine.library.inspect(text)
+    except InvalidInput as error:
+        raise NotFound(error.what, fix=error.fix) from error
+
+
+def _transports(engine: "Engine") -> list["Transport"]:
+    from engine import plugins
+
+    return [engine.chosen("transport", name).driver for name in plugins.index().names("transport")]
+
+
+def _storage(engine: "Engine", name: str | None) -> tuple[str, "StorageDriver"]:
+    chosen = engine.chosen("storage", name or engine.settings.storage)
+    return chosen.name, chosen.driver
+
+
+def _platform(text: str | None) -> "Platform | None":
+    from engine.spec.descriptor import Platform
+
+    if text is None:
+        return None
+    parts = text.split("/")
+    if len(parts) not in {2, 3} or not all(parts):
+        raise InvalidInput(
+            f"--platform {text!r} is not of the form OS/ARCH[/VARIANT]", fix="Write for example linux/arm64."
+        )
+    return Platform(parts[0], parts[1], parts[2] if len(parts) == 3 else "")
