@@ -93,11 +93,16 @@ class Watch:
         if self.unexpected:
             terminalreporter.section("skips that tests/expected_skips.txt does not know")
             terminalreporter.write("".join(f"{line}\n" for line in self.unexpected))
-        if self.left:
+        failures = [leftover for leftover in self.left if comparison.is_failure(leftover)]
+        if failures:
             terminalreporter.section("left on the machine by this run")
-        for thing, test, is_ours in self.left:
+        for thing, test, is_ours in failures:
             maker = test or ("an unknown test of this run" if is_ours else "nobody of this run, as far as marks tell")
             terminalreporter.write(f"{thing.kind} {thing.name}\n    by {maker}\n")
+        if forgiven := len(self.left) - len(failures):
+            terminalreporter.write(
+                f"{forgiven} new things on this machine bear no mark of the run (CI=true shows them)\n"
+            )
 
     def _base(self) -> Path:
         """Return the directory that holds every tmp_path of the run."""
