@@ -47,7 +47,7 @@ class Output(NamedTuple):
 
 
 def in_shim(scenario: Callable[[], T]) -> T:
-    """Run ``scenario`` in a process such as the shim is; return its value, which pickle must know, or raise its error."""
+    """Run ``scenario`` in a process such as the shim is; return its value (pickled), or raise its error."""
     reads, writes = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
