@@ -1,5 +1,6 @@
 """`engine images`, `load`, `import`, `tag` and `rmi`, which `engine image` has too under shorter names."""
 
+import os
 from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,6 +91,8 @@ def load(
     """
     if source and file:
         raise InvalidInput("two files to load from", fix="Name it after the command, or with --input.")
+    if not source and not file and os.isatty(0):
+        raise InvalidInput("nothing to load: the standard input is a terminal", fix="Name a file, or pipe one in.")
     wanted = _platform(platform)
     with open_engine(ctx) as engine, Progress() as progress:
         loaded = engine.library.load(

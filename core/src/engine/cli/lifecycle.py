@@ -147,5 +147,7 @@ def rm(
             except NotFound:
                 if not force:
                     raise
+            else:
+                write(name)
 
-        return each(containers, erase, debug=ctx.obj.debug)
+        return each(containers, erase, show=False, debug=ctx.obj.debug)
