@@ -93,13 +93,14 @@ def test_it_dies_with_a_starter_that_is_killed() -> None:
         "print(machine.pid, flush=True)\ntime.sleep(300)\n"
     )
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, cwd=testbed.CHECKOUT, stdout=subprocess.PIPE, text=True) as starter:
-        assert starter.stdout
-        pid = int(starter.stdout.readline())
-        starter.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while processes.read(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    left = processes.read(pid)
-    SystemdMachine(name, testbed.native_mode()).stop()
-    assert left is None or left.state == "Z"
+    try:
+        with subprocess.Popen(command, cwd=testbed.CHECKOUT, stdout=subprocess.PIPE, text=True) as starter:
+            assert starter.stdout
+            pid = int(starter.stdout.readline())
+            starter.send_signal(signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while (left := processes.read(pid)) and left.state != "Z" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert left is None or left.state == "Z"
+    finally:
+        SystemdMachine(name, testbed.native_mode()).stop()
