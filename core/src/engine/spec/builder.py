@@ -126,7 +126,7 @@ def _linux(options: RunOptions, facts: HostFacts, choices: Mapping[str, Choice],
     elif seccomp == DEFAULT and not options.privileged:
         from engine.spec.seccomp import default_profile  # a table of hundreds of names, for this case alone
 
-        linux["seccomp"] = default_profile(_capabilities(options, facts), facts.architecture)
+        linux["seccomp"] = default_profile(frozenset(_capabilities(options, facts)), facts.architecture)
     return linux
 
 
