@@ -86,7 +86,7 @@ class CrashChecks(StorageChecks):
             assert paths(root) == clean, f"killed before {step}: not cleared by remove"
 
     @pytest.mark.parametrize("name", ["key", "name"])
-    def test_killed_in_remove(self, driver: StorageDriver, root: Path, name: str) -> None:
+    def test_killed_in_remove(self, driver: StorageDriver, root: Path, place: Path, name: str) -> None:
         """What is half removed is no committed snapshot, stays listed, and is gone after the next remove."""
         layer(driver, "base", None, fill)
         clean = self._warmed(driver, root)
@@ -97,12 +97,14 @@ class CrashChecks(StorageChecks):
                 driver.commit("key", "name")
 
         whole = COMMITTED if name == "name" else ACTIVE
+        whole_tree = {"directory", "directory/file", "more", "more/files"}
         for step in killed_at_each_step(lambda: driver.remove(name), prepare):
             found = kinds(driver)
             assert found.get(name) in {None, ACTIVE, whole}, f"killed before {step}"
             assert paths(root) == clean or name in found, f"killed before {step}: an unlisted remnant"
             if found.get(name) is COMMITTED:
                 driver.prepare("look", name, read_only=True)
+                assert inside(driver, "look", place, paths) == whole_tree, f"killed before {step}"
                 driver.remove("look")
             driver.remove(name)
             assert kinds(driver) == {"base": COMMITTED}, f"killed before {step}"

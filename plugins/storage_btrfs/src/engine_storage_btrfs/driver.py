@@ -136,7 +136,7 @@ class BtrfsDriver(StorageDriver):
     def usage(self, key: str) -> Usage:
         """Count the files that are new or changed against the parent, each whole, with several links once.
 
-        Parts of a changed file that are still shared with the parent's count as well: btrfs does not say without quotas.
+        Parts of a changed file that it still shares with its parent count as well.
         """
         from engine_storage_btrfs.compare import compare
 

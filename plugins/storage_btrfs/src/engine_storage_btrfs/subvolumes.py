@@ -58,7 +58,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Nested(NamedTuple):
-    """A subvolume inside of another: the directory of ``parent`` (by inode number) that holds it, and its name there."""
+    """A subvolume inside of another: the directory of ``parent`` that holds it (inode number), its name there."""
 
     parent: int
     directory: int
