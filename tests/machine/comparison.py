@@ -28,7 +28,8 @@ def find(before: frozenset[Thing], tests: Iterable[str], own_places: Iterable[st
     _drop_shared_cgroups()
     by_mark = {marks.of(nodeid): nodeid for nodeid in tests}
     places = tuple(own_places)
-    things = [_judge(thing, by_mark, places) for thing in sorted(snapshot.take() - before)]
+    new = sorted(snapshot.take() - before)
+    things = [_judge(thing, by_mark, places) for thing in new if not _is_of_another_run(thing)]
     running = [
         Leftover(
             Thing("process", f"{process.pid}: {process.command or process.state}"), _test_of(process, by_mark), True
@@ -59,6 +60,12 @@ def find_patiently(before: frozenset[Thing], tests: Iterable[str], own_places: I
 def is_failure(leftover: Leftover) -> bool:
     """Return whether it fails the run: ours always; a stranger's only where nobody else uses the machine."""
     return leftover.is_ours or bool(os.environ.get("CI"))
+
+
+def _is_of_another_run(thing: Thing) -> bool:
+    """Return whether a thing bears the mark of a run beside this one, which answers for it."""
+    found = marks.PATTERN.findall(f"{thing.name} {thing.details}")
+    return bool(found) and not any(mark.startswith(marks.of_run()) for mark in found)
 
 
 def _judge(thing: Thing, by_mark: dict[str, str], places: tuple[str, ...]) -> Leftover:

@@ -29,7 +29,6 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return places
 
 
-@pytest.mark.xdist_group("wheels")
 @pytest.mark.parametrize("folder", DISTRIBUTIONS, ids=lambda folder: folder.name)
 def test_a_wheel_holds_the_whole_source(folder: Path, unpacked: Path) -> None:
     source, place = folder / "src", unpacked / folder.name
@@ -40,7 +39,6 @@ def test_a_wheel_holds_the_whole_source(folder: Path, unpacked: Path) -> None:
     assert any(file.name == "py.typed" for file in files)
 
 
-@pytest.mark.xdist_group("wheels")
 @pytest.mark.parametrize("folder", DISTRIBUTIONS, ids=lambda folder: folder.name)
 def test_a_wheel_works_beside_the_core_alone(folder: Path, unpacked: Path) -> None:
     [information] = (unpacked / folder.name).glob("*.dist-info")
