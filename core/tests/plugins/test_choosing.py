@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from core.tests.plugins.conftest import LOG_PLUGIN, Site
 
 CHOOSE = """
@@ -107,3 +109,17 @@ def test_auto_looks_again_when_a_plugin_comes(site: Site) -> None:
     choose(site)
     site.add("acme-a", {"log/best": "acme_a"}, acme_a=plugin(True, "a fine day", 90))
     assert choose(site)[0] == "best"
+
+
+def test_auto_changes_its_mind_when_somebody_looks(site: Site) -> None:
+    """What it took is no longer usable: `engine plugins` says so, and from then on another one is taken."""
+    site.add("acme-a", {"log/best": "acme_a"}, acme_a=plugin(True, "a fine day", 90))
+    site.settle()
+    program = CHOOSE.replace("REQUESTED", "'auto'").replace(
+        'scope="here"', f"scope={site.environment['ENGINE_ROOT']!r}"
+    )
+    assert site.python(program)[0] == "best"
+    (site.path / "acme_a.py").write_text(textwrap.dedent(plugin(False, "rain", 90)))
+    assert site.python(program)[0] == "best"
+    assert site.report()["log/best"]["Reason"] == "rain"
+    assert site.python(program)[0] == "json-file"

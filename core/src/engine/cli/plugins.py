@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.cli import output
 from engine.cli.places import Places
 from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.settings import Settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Show, check and make plugins.")
 
@@ -42,7 +45,8 @@ def list_plugins(ctx: typer.Context, form: Format = output.TABLE, quiet: Quiet =
     """Show every installed plugin: its distribution, whether it is usable here, and what `auto` takes."""
     from engine.plugins.report import report
 
-    found = report(_make_config(ctx.obj))
+    settings = _settings(ctx.obj)
+    found = report(_make_config(settings), scope=str(settings.root))
     rows = [_row(one) for one in found]
     if quiet:
         output.write_rows(rows, _HEADINGS, "{{.Kind}}/{{.Name}}")
@@ -81,11 +85,14 @@ def new(
     output.write(f"{made}: install it with `pip install -e {made}`, then try `engine plugins check {kind}/{name}`")
 
 
-def _make_config(places: Places) -> Callable[[str, str], Any]:
-    from engine.plugins.configs import config_for
+def _settings(places: Places) -> Settings:
     from engine.settings import load
 
-    settings = load({"root": places.root, "state": places.state})
+    return load({"root": places.root, "state": places.state})
+
+
+def _make_config(settings: Settings) -> Callable[[str, str], Any]:
+    from engine.plugins.configs import config_for
 
     def make(kind: str, name: str) -> Any:
         config = config_for(kind, name, settings)

@@ -50,18 +50,22 @@ def choose(kind: str, requested: str, make_config: MakeConfig, *, scope: str = "
     A driver asked for by name is made and not probed: its own errors say what is missing. With `auto`, what was taken
     before in the same ``scope`` (the engine's root) is taken again until the machine restarts or the installed plugins
     change, and is not probed again: a root does not change drivers in silence, no other plugin is imported, and a
-    probe (which mounts, or calls a bus) would cost each command more than its own work. Raises `NotFound` and `PluginError` as `load` does, `Unsupported` naming each rejected plugin when none is
-    usable.
+    probe (which mounts, or calls a bus) would cost each command more than its own work. `engine plugins` looks anew.
+    Raises `NotFound` and `PluginError` as `load` does, `Unsupported` naming each rejected plugin when none is usable.
     """
     if requested != AUTO:
         return Chosen(requested, make(load(kind, requested), make_config(requested)), "asked for by name")
-    state = (_boot(), binascii.crc32(repr(index().of(kind)).encode()))
-    again = _again(kind, cache.recall(_SECTION, (kind, scope)), state, make_config)
+    again = _again(kind, cache.recall(_SECTION, (kind, scope)), make_config)
     if again is not None:
         return again
     chosen = _best(kind, make_config)
-    cache.remember(_SECTION, (kind, scope), (), (state, chosen.name))
+    remember(kind, chosen.name, scope)
     return chosen
+
+
+def remember(kind: str, name: str, scope: str) -> None:
+    """Let `auto` take that plugin in this scope until the machine restarts or the installed plugins change."""
+    cache.remember(_SECTION, (kind, scope), (), (_state(kind), name))
 
 
 def driver(kind: str, name: str, config: Any, *, scope: str = "") -> Any:
@@ -109,8 +113,8 @@ def _best(kind: str, make_config: MakeConfig) -> Chosen:
     )
 
 
-def _again(kind: str, before: Any, state: tuple[str, int], make_config: MakeConfig) -> Chosen | None:
-    if before is None or before[0] != state:
+def _again(kind: str, before: Any, make_config: MakeConfig) -> Chosen | None:
+    if before is None or before[0] != _state(kind):
         return None
     name = find(kind, before[1]).name
     return Chosen(name, make(load(kind, name), make_config(name)), "auto, as before on this machine since it started")
@@ -131,6 +135,7 @@ def _standing(one: Candidate) -> str:
     return f"(preference {one.preference})" if one.usable else f"({one.reason})"
 
 
-def _boot() -> str:
+def _state(kind: str) -> tuple[str, int]:
+    """Return what a choice depends on: this boot of the machine, and the installed plugins."""
     with open(_BOOT_ID, encoding="ascii") as file:
-        return file.read().strip()
+        return (file.read().strip(), binascii.crc32(repr(index().of(kind)).encode()))

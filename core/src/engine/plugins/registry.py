@@ -109,7 +109,7 @@ def call(loaded: Loaded, hook: str, **arguments: Any) -> Any:
     except EngineError as error:
         error.plugin = error.plugin or entry.label
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _broken(entry, f"its hook {hook} raised {_text(error)}") from error
 
 
@@ -151,7 +151,7 @@ def _register(entry: Entry, module: ModuleType) -> pluggy.PluginManager:
         manager.register(module, name=entry.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise _broken(entry, _first_line(error)) from error
+        raise _broken(entry, " ".join(str(error).split())) from error
     wanted = hookspecs.GROUPS[entry.kind]
     if any(caller.name == wanted for caller in manager.get_hookcallers(module) or ()):
         return manager

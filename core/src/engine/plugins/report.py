@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from engine.errors import EngineError
-from engine.plugins.choose import Candidate, candidates, explain
+from engine.plugins.choose import Candidate, candidates, explain, remember
 from engine.plugins.index import Entry, index
 from engine.plugins.registry import CONTRACTS, load
 
@@ -37,13 +37,18 @@ class PluginReport(NamedTuple):
     warning: str = ""
 
 
-def report(make_config: MakeConfigs) -> list[PluginReport]:
+def report(make_config: MakeConfigs, *, scope: str = "") -> list[PluginReport]:
     """Load and probe everything that is installed, by kind, in the order of `auto`'s preference.
 
-    A broken plugin is a row like any other. Raises nothing of a plugin's.
+    A broken plugin is a row like any other. Raises nothing of a plugin's. What it finds best is what `auto` takes from
+    now on in this ``scope`` (see `engine.plugins.choose.choose`).
     """
     kinds = dict.fromkeys(entry.kind for entry in index().entries)
-    return [row for kind in kinds for row in _kind(kind, make_config)]
+    rows = [row for kind in kinds for row in _kind(kind, make_config)]
+    for row in rows:
+        if row.default:
+            remember(row.entry.kind, row.entry.name, scope)
+    return rows
 
 
 def _kind(kind: str, make_config: MakeConfigs) -> Iterator[PluginReport]:

@@ -59,7 +59,8 @@ def nearest(key: str, known: Iterable[str]) -> str:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        # A fifo in its place must not make every command wait for a writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             _check_owner(path, os.fstat(file.fileno()))
             return tomllib.load(file)
     except (FileNotFoundError, NotADirectoryError):
