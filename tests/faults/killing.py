@@ -1,6 +1,6 @@
-"""Kill a process of the engine at its Nth state-changing system call: strace injects the signal, the product has no part.
+"""Kill a process of the engine at its Nth state-changing system call: strace injects it, the product has no part.
 
-strace(1), "Tampering": with ``inject=SET:signal=KILL:when=N`` the tracee dies on entering the Nth call of the set, which
+strace(1), "Tampering": with ``inject=SET:signal=KILL:when=N`` the tracee dies on entering the Nth call of SET, which
 is then never made. So N=1, 2, 3 … kills before every deed, one after the other, until the command ends unharmed.
 """
 
