@@ -5,9 +5,11 @@ In a run with pytest-xdist the workers mark and run; the controller compares, an
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     marks.begin_run()
     if not hasattr(config, "workerinput"):
+        _remove_old_directories()
         config.option.basetemp = config.option.basetemp or f"{tempfile.gettempdir()}/{marks.of_run()}"
         config.pluginmanager.register(Watch(config), "machine-watch")
+
+
+def _remove_old_directories() -> None:
+    """Remove what failed runs of other days kept in the temporary directory for a person to look at."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{marks.PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another run removes them at the same moment
+            if time.time() - directory.stat().st_mtime > 86400:
+                shutil.rmtree(directory)
 
 
 @pytest.hookimpl(wrapper=True)
