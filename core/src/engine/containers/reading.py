@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from engine.contracts.logs import Entry, Follow
 from engine.errors import Unsupported
 from engine.metadata import containers
 from engine.metadata.containers import Record
+from engine.spec.runtime import Spec
 
 if TYPE_CHECKING:
     from engine.contracts.storage import Change
@@ -50,10 +53,33 @@ def logs(engine: Engine, wanted: str, *, tail: int | None = None, follow: bool =
     return driver.read(engine.layout.container(record.id), tail=tail, follow=waiting)
 
 
-def changes(engine: Engine, wanted: str) -> Iterator[Change]:
-    """Yield what a container changed in its root filesystem, sorted by path.
+def changes(engine: Engine, wanted: str) -> list[Change]:
+    """Return what a container changed in its root filesystem, sorted by path.
 
-    The mount points that the engine made for the container's own mounts are not among them.
+    The mount points that the runtime made for the container's own mounts are not among them, nor the directories that
+    changed for no other reason.
     """
     record = containers.find(engine.store.connection, wanted)
-    return engine.storage(record.storage).changes(record.id)
+    spec: Spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
+    places = {mount["destination"].rstrip("/") for mount in spec["mounts"]}
+    return without_mount_points(list(engine.storage(record.storage).changes(record.id)), places)
+
+
+def without_mount_points(found: list[Change], places: set[str]) -> list[Change]:
+    """Return the changes but those at ``places``, and but the directories that lead to nothing but such."""
+    above = {str(parent) for place in places for parent in PurePosixPath(place).parents}
+    kept: list[Change] = []
+    needed: set[str] = set()
+    for change in reversed(found):  # what is in a directory comes after it
+        if change.path in places or (
+            change.path in above and change.path not in needed and _led(change, places, found)
+        ):
+            continue
+        kept.append(change)
+        needed.update(map(str, PurePosixPath(change.path).parents))
+    return kept[::-1]
+
+
+def _led(directory: Change, places: set[str], found: list[Change]) -> bool:
+    """Tell whether a mount point was made below this directory, so that it changed on our account."""
+    return any(change.path in places and change.path.startswith(f"{directory.path}/") for change in found)
