@@ -60,6 +60,7 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
         lambda s: mount(s, "/d")["options"],
         ["bind", "slave", "ro"],
     ),
+    ({"mount": ['type=bind,"source=/a,b",target=/d']}, lambda s: mount(s, "/d")["source"], "/a,b"),
     (
         {"mount": ["type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1770"]},
         lambda s: mount(s, "/t"),
@@ -92,6 +93,11 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
         {"limit": 64 * MIB, "swap": -1},
     ),
     ({"cpus": "1.5"}, lambda s: s["linux"]["resources"]["cpu"], {"quota": 150000, "period": 100000}),
+    (
+        {"memory": "0", "memory_swap": "0", "cpus": "0", "cpu_shares": "0"},
+        lambda s: list(s["linux"]["resources"]),
+        ["devices"],
+    ),
     ({"cpu_shares": "512"}, lambda s: s["linux"]["resources"]["cpu"], {"shares": 512}),
     ({"cpuset_cpus": "0,2-3"}, lambda s: s["linux"]["resources"]["cpu"], {"cpus": "0,2-3"}),
     ({"pids_limit": "20"}, lambda s: s["linux"]["resources"]["pids"], {"limit": 20}),
@@ -167,9 +173,9 @@ def test_flag_is_kept_in_the_options(flag: str, typed: Any, field: str, expected
 
 def test_env_file(tmp_path: Path) -> None:
     file = tmp_path / "env"
-    file.write_text('# a comment\n\nA=one = "two" # kept\nHOME\n  B=2\nLANG\nC=file\n')
+    file.write_text('# a comment\n\nA=one = "two" # kept\nHOME\n  B=2\nLANG\r\nC=file\nD=a\x0cb\n')
     env = spec_of("x", env_file=[str(file)], env=["C=typed"])["process"]["env"]
-    assert env[2:] == ['A=one = "two" # kept', "HOME=/root", "B=2", "C=typed"]
+    assert env[2:] == ['A=one = "two" # kept', "HOME=/root", "B=2", "C=typed", "D=a\x0cb"]
 
 
 def test_every_flag_has_a_row() -> None:

@@ -38,10 +38,10 @@ def options_of(
         user=parse_user(flags["user"]) if flags["user"] is not None else "",
         mounts=_mounts(flags),
         hostname=_hostname(flags["hostname"]),
-        memory=_maybe(flags["memory"], lambda text: sizes.parse_size(text, "--memory")),
-        memory_swap=_maybe(flags["memory_swap"], lambda text: sizes.parse_size(text, "--memory-swap", unlimited=True)),
-        nano_cpus=_maybe(flags["cpus"], sizes.parse_cpus),
-        cpu_shares=_maybe(flags["cpu_shares"], lambda text: sizes.parse_whole(text, "--cpu-shares", "1024")),
+        memory=_limit(flags["memory"], lambda text: sizes.parse_size(text, "--memory")),
+        memory_swap=_limit(flags["memory_swap"], lambda text: sizes.parse_size(text, "--memory-swap", unlimited=True)),
+        nano_cpus=_limit(flags["cpus"], sizes.parse_cpus),
+        cpu_shares=_limit(flags["cpu_shares"], lambda text: sizes.parse_whole(text, "--cpu-shares", "1024")),
         cpuset_cpus=_maybe(flags["cpuset_cpus"], sizes.parse_cpuset) or "",
         pids_limit=_maybe(flags["pids_limit"], lambda text: sizes.parse_whole(text, "--pids-limit", "100")),
         devices=tuple(map(parse_device, flags["device"] or ())),
@@ -65,7 +65,7 @@ def options_of(
         labels=environment.parse_labels(flags["label"] or ()),
         oom_score_adj=_maybe(flags["oom_score_adj"], lambda text: sizes.parse_whole(text, "--oom-score-adj", "500")),
         sysctls=environment.parse_pairs(flags["sysctl"] or (), "--sysctl", "net.core.somaxconn=1024"),
-        shm_size=_maybe(flags["shm_size"], lambda text: sizes.parse_size(text, "--shm-size")),
+        shm_size=_limit(flags["shm_size"], lambda text: sizes.parse_size(text, "--shm-size")),
         storage=flags["storage"] or "",
         cgroup_driver=flags["cgroup_driver"] or "",
         cgroup_parent=flags["cgroup_parent"] or "",
@@ -79,6 +79,11 @@ def options_of(
 
 def _maybe(text: str | None, parse: Callable[[str], _T]) -> _T | None:
     return None if text is None else parse(text)
+
+
+def _limit(text: str | None, parse: Callable[[str], _T]) -> _T | None:
+    """Return a limit; 0 is Docker's word for none."""
+    return None if text == "0" else _maybe(text, parse)
 
 
 def _mounts(flags: RunFlags) -> tuple[MountRequest, ...]:

@@ -38,8 +38,8 @@ def read_env_file(path: Path, surrounding: Mapping[str, str]) -> tuple[str, ...]
     except UnicodeDecodeError as error:
         raise InvalidInput(f"--env-file {path} is not UTF-8 text", fix="Save it as UTF-8.") from error
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.lstrip()
+    for number, line in enumerate(text.split("\n"), start=1):
+        stripped = line.removesuffix("\r").lstrip()
         if not stripped or stripped.startswith("#"):
             continue
         key = stripped.partition("=")[0]

@@ -98,7 +98,7 @@ def parse_mount(text: str) -> MountRequest:
     """Return ``--mount type=bind|tmpfs,KEY=VALUE,…`` (docker-run(1))."""
     flag = "--mount"
     fields: dict[str, str] = {}
-    for part in text.split(","):
+    for part in _parts(text):
         key, equals, value = part.partition("=")
         name = _NAMES.get(key.strip().lower())
         if name is None:
@@ -118,6 +118,15 @@ def parse_mount(text: str) -> MountRequest:
     if foreign:
         raise refusal(flag, text, f"says {foreign[0]}, which a {kind} does not have", _MOUNT_EXAMPLE)
     return _bind(fields, text) if kind == "bind" else _tmpfs(fields, text)
+
+
+def _parts(text: str) -> list[str]:
+    """Return the comma-separated parts; as in Docker a part in quotes, as CSV has them, may hold commas itself."""
+    if '"' not in text:
+        return text.split(",")
+    import csv  # for this rare case alone
+
+    return next(csv.reader([text]), [])
 
 
 def _bind(fields: dict[str, str], text: str) -> MountRequest:
