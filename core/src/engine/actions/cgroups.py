@@ -14,6 +14,10 @@ from typing import NamedTuple
 from engine.actions.base import Phase, Slots, Step, action
 from engine.linux import bpf, cgroup_tree, cgroups
 
+_PATIENCE = 2.0
+"""Seconds for systemd to remove an empty scope by itself; it takes some milliseconds."""
+_SILENT = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+
 
 @action("cgroup", journalled=True)
 class MakeCgroup(NamedTuple):
@@ -44,6 +48,42 @@ class MakeCgroup(NamedTuple):
     def undo(self, slots: Slots) -> None:
         """Kill every process inside, wait for them, remove the directories and the parents made along with them."""
         cgroup_tree.discard(self.group())
+
+
+@action("cgroup", journalled=True)
+class AdoptScope(NamedTuple):
+    """Note the directories that systemd is about to make for ``unit``; to run it does nothing, to undo it removes them.
+
+    systemd removes a scope itself when the v2 tree tells that its last process is gone, and only then forgets the unit:
+    directories removed behind its back leave the unit behind. Without a v2 tree, or when it does not react, it is told
+    to stop the unit. ``user`` means the user's own systemd.
+    """
+
+    unit: str
+    user: bool
+    v2: str
+    v1: tuple[tuple[str, str], ...] = ()
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        return f"take charge of the processes of {self.unit}"
+
+    def run(self, slots: Slots) -> None:
+        """Do nothing: what matters is that the journal names the directories before they exist."""
+
+    def undo(self, slots: Slots) -> None:
+        """Kill every process inside, wait until systemd has removed the scope, remove what it does not manage."""
+        group = cgroups.Group(dict(self.v1), self.v2)
+        cgroups.kill(group)
+        if not (self.v2 and cgroup_tree.vanishes(self.v2, _PATIENCE)) and any(map(os.path.isdir, group.directories)):
+            self._stop()
+        cgroup_tree.discard(group)
+
+    def _stop(self) -> None:
+        # Its exit status does not matter: a unit that is gone is fine, and without systemd the directories still go.
+        command = ["systemctl", "--user" if self.user else "--system", "--quiet", "stop", self.unit]
+        pid = os.posix_spawnp(command[0], command, os.environ, file_actions=_SILENT)
+        os.waitpid(pid, 0)
 
 
 @action("cgroup")

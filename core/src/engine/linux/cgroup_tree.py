@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from engine.linux.cgroups import Group, kill, read_value, remove, write_value
 
 MARK = "user.engine.made"
 """The attribute of a parent that was made along with a group; any owner of a cgroup may set it (Linux 5.7)."""
 _TRIES = 100
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 
@@ -73,6 +75,17 @@ def discard(group: Group) -> None:
         remove(group)
     for path in group.directories:
         _prune(os.path.dirname(path))
+
+
+def vanishes(path: str, deadline: float) -> bool:
+    """Wait up to ``deadline`` seconds for somebody else to remove the directory; tell whether it is gone."""
+    end, pause = time.monotonic() + deadline, _FIRST_PAUSE
+    while os.path.isdir(path):
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    return True
 
 
 def _gone_at_once(path: str) -> bool:

@@ -1,0 +1,232 @@
+"""The driver: plans a scope, makes it around the container's first process, changes it, and checks what came of it.
+
+The container's first process is made where the engine is, waits, and is moved into the scope by systemd itself
+(``unit`` of the plan). What systemd does not manage on v1 the process enters by itself. When the last process is gone
+systemd removes the scope and forgets it, also when it failed (CollectMode=inactive-or-failed).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.actions import cgroups as actions
+from engine.actions.base import Action, Phase, Step
+from engine.contracts import cgroup_files
+from engine.contracts.cgroup import Capability, CgroupConfig, CgroupDriver, CgroupPlan, Statistics, UnitCall
+from engine.contracts.common import Probe
+from engine.errors import InvalidInput
+from engine.linux import cgroups
+from engine.linux.cgroups import Group
+from engine.spec import cgroup_devices
+from engine.spec.cgroup_limits import Limit
+from engine.spec.cgroup_writes import Present, writes_for
+from engine.spec.runtime import Resources
+from engine_cgroup_systemd import layout, names, verify
+from engine_cgroup_systemd.devices import drivers
+from engine_cgroup_systemd.names import NAME
+from engine_cgroup_systemd.properties import Property, device_properties, properties
+
+if TYPE_CHECKING:
+    from engine_cgroup_systemd.bus import Systemd
+
+_PREFERENCE = 40
+"""Below cgroupfs: a scope costs some 25 ms, a directory one."""
+_TIMEOUT = 10.0
+_OPTIONS = ("bus", "timeout")
+_BY_CONTROLLER = {
+    Capability.CPU: "cpu", Capability.CPUSET: "cpuset", Capability.MEMORY: "memory", Capability.PIDS: "pids",
+}  # fmt: skip
+
+
+class CgroupSystemd(CgroupDriver):
+    """Scopes of the system's systemd, or of the user's own (option ``bus``: ``system`` or ``user``)."""
+
+    def __init__(self, config: CgroupConfig) -> None:
+        cgroup_files.check_options(config.options, _OPTIONS, plugin=NAME)
+        self._user = _user(config.options.get("bus") or ("user" if os.geteuid() else "system"))
+        self._parent = config.parent
+        self._mark = config.mark
+        self._address = layout.bus_address(self._user)
+        self._timeout = _seconds(config.options.get("timeout", ""))
+        self._layout = layout.of_machine(cgroups.discover(), config.mark, user=self._user)
+        self.capabilities = self._capabilities()
+
+    def probe(self) -> Probe:
+        """Usable where systemd booted and its bus takes connections; a systemd that hangs is found when it is asked."""
+        if not os.path.isdir("/run/systemd/system"):
+            return Probe(False, "systemd is not the init of this machine: use --cgroup-driver cgroupfs")
+        where = self._address.removeprefix("unix:path=")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+            try:
+                connection.connect(where)
+            except OSError as error:
+                return Probe(False, f"no D-Bus answers at {where} ({error.strerror}): start dbus")
+        kinds = ", ".join(sorted(capability.value for capability in self.capabilities))
+        return Probe(True, f"scopes of the {'user' if self._user else 'system'}'s systemd with {kinds}", _PREFERENCE)
+
+    def plan(self, name: str, resources: Resources, *, parent: str = "") -> CgroupPlan:
+        """Return own directories, the call that makes the scope, and what is written when it is there."""
+        slice_name, unit = self._slice(parent), names.scope(self._mark, name)
+        group = self._layout.group(name, slice_name, devices=bool(resources.get("devices")))
+        limits = writes_for(resources, self._layout.version, driver=NAME)
+        wanted = self._properties(resources)
+        before, after = self._steps(group, limits, wanted, unit)
+        entrances, inside = actions.entrance(Group(self._layout.own_part(group), ""), NAME)
+        arguments = {
+            "unit": unit,
+            "properties": [list(one) for one in (*_fixed(unit, slice_name), *wanted)],
+            "expected": [list(one) for one in verify.expected(group, limits, wanted)],
+        }
+        return CgroupPlan(
+            group=group,
+            before=(*before, *entrances),
+            unit=UnitCall(f"have systemd make {unit} in {slice_name} with {_words(wanted)}", arguments),
+            after=after,
+            oci_path=f"{slice_name}:engine-{self._mark}:{name}",
+            oci_systemd=True,
+            inside=inside,
+        )
+
+    def group(self, name: str, *, parent: str = "") -> Group:
+        """Return where the scope is; the v1 devices directory belongs to it if systemd made one."""
+        slice_name = self._slice(parent)
+        group = self._layout.group(name, slice_name, devices=True)
+        devices = os.path.isdir(group.v1.get("devices", ""))
+        return self._layout.group(name, slice_name, devices=devices)
+
+    def run_unit(self, arguments: Mapping[str, Any], pid: int) -> None:
+        """Make the scope around ``pid``, and look whether the kernel holds what systemd was asked for."""
+        wanted = [
+            Property(name, signature, value, tuple(limits))
+            for name, signature, value, limits in arguments["properties"]
+        ]
+        self._systemd().start_scope(arguments["unit"], pid, wanted)
+        verify.check([verify.Expected(*row) for row in arguments["expected"]])
+
+    def update(self, name: str, resources: Resources, *, parent: str = "") -> None:
+        """Set the properties, write what has none; put both back when the kernel does not hold one of them."""
+        group, unit = self.group(name, parent=parent), names.scope(self._mark, name)
+        cgroup_files.must_exist(group, plugin=NAME)
+        now = cgroup_files.present(group, self._layout.version)
+        limits = writes_for(resources, self._layout.version, now, driver=NAME)
+        wanted = self._properties(resources, now)
+        before = self._systemd().properties(unit, _once(wanted)) if wanted else []
+        try:
+            if wanted:
+                self._systemd().set_properties(unit, wanted)
+                verify.check(verify.expected(group, limits, wanted))
+            cgroup_files.apply(group, _without(limits, wanted), None, plugin=NAME)
+        except BaseException:
+            if before:
+                self._systemd().set_properties(unit, _restoring(before))
+            raise
+
+    def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
+        """Return the text of the file behind each limit."""
+        cgroup_files.must_exist(group, plugin=NAME)
+        limits = writes_for(resources, self._layout.version, driver=NAME)
+        return cgroup_files.read_back(group, limits, devices=bool(resources.get("devices")))
+
+    def statistics(self, group: Group) -> Statistics:
+        """Return the counters now."""
+        return cgroup_files.statistics(group, plugin=NAME)
+
+    def _systemd(self) -> Systemd:
+        from engine_cgroup_systemd.bus import Systemd
+
+        return Systemd(self._address, self._timeout)
+
+    def _slice(self, parent: str) -> str:
+        return names.checked_slice(parent or self._parent or ("app.slice" if self._user else "system.slice"))
+
+    def _properties(self, resources: Resources, now: Present | None = None) -> list[Property]:
+        found = properties(resources, self._layout.version, now)
+        rules = resources.get("devices")
+        if rules:
+            with open("/proc/devices", encoding="ascii") as file:
+                known = drivers(file.read())
+            found += device_properties(cgroup_devices.policy(rules), known)
+        return found
+
+    def _steps(
+        self, group: Group, limits: list[Limit], wanted: list[Property], unit: str
+    ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """Return the directories and limits that are this driver's own, and those written when the scope is there."""
+        own = self._layout.own_part(group)
+        before: list[Action] = [actions.MakeCgroup("", tuple(own.items()))] if own else []
+        before.append(actions.AdoptScope(unit, self._user, group.v2, tuple(group.v1.items())))
+        after: list[Action] = []
+        for limit in _without(limits, wanted):
+            (before if limit.controller in own else after).append(cgroup_files.write(group, limit))
+        if own:
+            after.append(actions.CloseEntrances(len(own)))
+        return (
+            tuple(Step(Phase.PARENT_BEFORE, one, NAME) for one in before),
+            tuple(Step(Phase.PARENT_AFTER, one, NAME) for one in after),
+        )
+
+    def _capabilities(self) -> frozenset[Capability]:
+        found = {capability for capability, name in _BY_CONTROLLER.items() if self._layout.version(name)}
+        found.add(Capability.STATISTICS)
+        if not self._user:
+            found.add(Capability.DEVICES)
+        if self._layout.v2 or "freezer" in self._layout.own:
+            found.add(Capability.FREEZE)
+        memory = self._layout.version("memory")
+        memsw = f"{self._layout.managed.get('memory', '')}/memory.memsw.limit_in_bytes"
+        if memory == 2 or (memory == 1 and os.path.exists(memsw)):
+            found.add(Capability.SWAP)
+        return frozenset(found)
+
+
+def _fixed(unit: str, slice_name: str) -> list[Property]:
+    """Return what every scope gets. It is delegated: what is below it is the container's, not systemd's."""
+    rows = (
+        ("Description", "s", f"engine container {unit.removesuffix('.scope').rpartition('-')[2]}"),
+        ("Slice", "s", slice_name),
+        ("Delegate", "b", True),
+        ("CollectMode", "s", "inactive-or-failed"),
+        ("CPUAccounting", "b", True),
+        ("MemoryAccounting", "b", True),
+        ("TasksAccounting", "b", True),
+    )
+    return [Property(name, signature, value, ()) for name, signature, value in rows]
+
+
+def _without(limits: list[Limit], wanted: list[Property]) -> list[Limit]:
+    """Return the limits that no property holds."""
+    held = {name for one in wanted for name in one.limits}
+    return [limit for limit in limits if limit.name not in held]
+
+
+def _once(wanted: list[Property]) -> list[Property]:
+    return list({one.name: one for one in wanted}.values())
+
+
+def _restoring(before: list[Property]) -> list[Property]:
+    """Return what sets the properties back; a list of devices is emptied first, for systemd appends to it."""
+    empty = [one._replace(value=[]) for one in before if one.name == "DeviceAllow"]
+    return [*empty, *before]
+
+
+def _words(wanted: list[Property]) -> str:
+    return ", ".join(f"{one.name}={one.value}" for one in wanted) or "no limits"
+
+
+def _user(bus: str) -> bool:
+    if bus not in ("system", "user"):
+        raise InvalidInput(f"{bus!r} is no bus of systemd", fix="The option bus is system or user.", plugin=NAME)
+    return bus == "user"
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text or _TIMEOUT)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 3600:
+        raise InvalidInput(f"{text!r} is no time limit", fix="Give the option timeout in seconds.", plugin=NAME)
+    return seconds
