@@ -168,7 +168,7 @@ def test_a_change_is_seen_at_once(site: Site, change: Callable[[Site, Path], Non
 def test_a_change_in_the_moment_of_the_scan_is_seen(site: Site) -> None:
     """Nothing is remembered of what changed just before: the next change might bear the same time."""
     metadata = site.add("acme-logs", {"log/acme": "acme_logs"}, acme_logs=LOG_PLUGIN)
-    for _round in range(10):
+    for _round in range(3):
         edit(site, metadata)
         assert "acmf" in names(site)
         file = metadata / "entry_points.txt"
