@@ -138,6 +138,23 @@ def test_an_error_is_never_more_than_two_lines(capsys: Capture) -> None:
     assert lines(capsys.readouterr().err) == ["engine: one two three", "  four five"]
 
 
+@pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
+def test_a_closed_standard_stream_is_replaced_before_anything_is_opened(closed: str) -> None:
+    number = ("stdin", "stdout", "stderr").index(closed)
+    script = f"""
+import os, sys
+os.close({number})
+sys.{closed} = None
+seen = []
+os._exit = lambda status: seen.append([status, os.readlink("/proc/self/fd/{number}")])
+from engine.cli.main import main
+main(["version"])
+sys.exit(seen != [[0, "/dev/null"]])
+"""
+    ended = subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL, check=False)
+    assert ended.returncode == 0
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["version"]])
 def test_a_reader_that_goes_away_is_no_error(arguments: list[str]) -> None:
     reading, writing = os.pipe()

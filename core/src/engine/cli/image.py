@@ -8,16 +8,24 @@ from engine.cli import images
 from engine.cli.output import JSON, render, write, write_json
 from engine.cli.places import open_engine
 
-app = typer.Typer(help="List, load, import, inspect, tag and remove images.", rich_markup_mode=None)
-
-app.command("ls")(images.images)
-app.command("load")(images.load)
-app.command("import")(images.import_)
-app.command("tag")(images.tag)
-app.command("rm")(images.rmi)
+app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command("inspect")
+@app.callback(invoke_without_command=True)
+def image(ctx: typer.Context) -> None:
+    """List, load, import, inspect, tag and remove images."""
+    if ctx.invoked_subcommand is None:
+        write(ctx.get_help())
+
+
+app.command("ls", short_help="List images")(images.images)
+app.command("load", short_help="Load images from an archive or an OCI directory")(images.load)
+app.command("import", short_help="Make an image of a root filesystem's tarball")(images.import_)
+app.command("tag", short_help="Give an image one more name")(images.tag)
+app.command("rm", short_help="Remove images")(images.rmi)
+
+
+@app.command("inspect", short_help="Show everything known of images, as JSON")
 def inspect(
     ctx: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names, or IDs or their beginnings")],

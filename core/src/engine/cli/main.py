@@ -17,9 +17,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     The process ends at once: nothing the engine does may depend on an orderly end, and the interpreter's takes 10 ms.
     """
+    _hold_standard_streams()
     status = run(list(sys.argv[1:] if arguments is None else arguments))
     sys.stderr.flush()
     os._exit(status)
+
+
+def _hold_standard_streams() -> None:
+    """Open /dev/null for each standard stream that is closed: the next file opened would be written to by mistake."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  # until the end
 
 
 def run(arguments: list[str]) -> int:
