@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_storage_overlay.driver import OverlayDriver
-from engine_transport_archive.driver import ArchiveTransport
 
 from engine.contracts.storage import StorageConfig
 from engine.contracts.transport import TransportConfig
 from engine.images.library import Library
 from engine.metadata.store import Store
+from engine_storage_overlay.driver import OverlayDriver
+from engine_transport_archive.driver import ArchiveTransport
 
 
 @pytest.fixture

@@ -51,7 +51,9 @@ def test_reads_every_sparse_format(tmp_path: Path, form: str) -> None:
             out.seek(number * 65536)
             out.write(bytes([number + 1]) * 4096)
         out.truncate(40 * 65536 + 12345)
-    kind = ["--format=gnu"] if form == "gnu" else ["--format=pax", *([f"--sparse-version={form}"] if "." in form else [])]
+    kind = (
+        ["--format=gnu"] if form == "gnu" else ["--format=pax", *([f"--sparse-version={form}"] if "." in form else [])]
+    )
     made = subprocess.run(["tar", "-cS", *kind, "-C", tmp_path, "sparse"], check=True, capture_output=True).stdout
     assert len(made) < 300_000
     ((entry, data),) = read(made, 1000)

@@ -125,7 +125,9 @@ UPPERS = {
     "deletes what is not there": tar(member(b".wh.nothing")),
     "hides all of a directory": tar(directory(b"d"), member(b"d/.wh..wh..opq"), member(b"d/new", b"n")),
     "hides all after adding": tar(directory(b"d"), member(b"d/new", b"n"), member(b"d/.wh..wh..opq")),
-    "hides all but what it enters": tar(directory(b"d"), directory(b"d/sub"), member(b"d/sub/y"), member(b"d/.wh..wh..opq")),
+    "hides all but what it enters": tar(
+        directory(b"d"), directory(b"d/sub"), member(b"d/sub/y"), member(b"d/.wh..wh..opq")
+    ),
     "deletes and adds again": tar(member(b".wh.file"), member(b"file", b"new")),
     "adds and deletes": tar(member(b"file", b"new"), member(b".wh.file")),
     "deletes a directory, makes another": tar(member(b".wh.d"), directory(b"d"), member(b"d/new", b"n")),
@@ -136,12 +138,16 @@ UPPERS = {
     "directory over a link": tar(directory(b"link"), member(b"link/in", b"i")),
     "changes a directory": tar(directory(b"e", 0o755, mtime=77)),
     "hard links": tar(directory(b"d"), member(b"d/a", b"a"), hardlink(b"d/b", b"d/a"), hardlink(b"/c", b"./d/b")),
-    "duplicates": tar(member(b"n", b"1"), member(b"n", b"22"), directory(b"m"), member(b"m", b"f"), symlink(b"m", b"n")),
+    "duplicates": tar(
+        member(b"n", b"1"), member(b"n", b"22"), directory(b"m"), member(b"m", b"f"), symlink(b"m", b"n")
+    ),
     "directory after file": tar(member(b"n", b"1"), directory(b"n"), member(b"n/x", b"x")),
     "directory after whiteout of a file": tar(member(b".wh.file"), directory(b"file"), member(b"file/x", b"x")),
     "aufs's own": tar(directory(b".wh..wh.plnk"), member(b".wh..wh.plnk/1.2", b"x"), member(b".wh..wh.aufs")),
     "device 0:0": tar(directory(b"d"), member(b"d/one", kind=b"3")),
-    "odd names": tar(directory(b"./d/"), member(b"/d//./odd", b"o"), member(b"d/..x", b"dots"), member(b".hidden", b"h")),
+    "odd names": tar(
+        directory(b"./d/"), member(b"/d//./odd", b"o"), member(b"d/..x", b"dots"), member(b".hidden", b"h")
+    ),
     "through its own link": tar(symlink(b"to", b"d"), directory(b"d"), member(b"to/via", b"v")),
     "through a link that leads up": tar(
         directory(b"d"), symlink(b"d/up", b"../../../../e"), directory(b"e", 0o700), member(b"d/up/via", b"v")

@@ -97,5 +97,3 @@ def gnu_tar(directory: Path, *options: str) -> bytes:
     """Return a directory's files as GNU tar archives them, owners and extended attributes included."""
     command = ["tar", "-c", "--format=pax", "--numeric-owner", "--xattrs", "--xattrs-include=*", *options]
     return subprocess.run([*command, "-C", directory, "."], check=True, capture_output=True).stdout
-
-

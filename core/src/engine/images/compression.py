@@ -126,7 +126,8 @@ def _gunzip(file: BinaryIO, data: bytes, what: str) -> Iterator[bytes]:
                 member = zlib.decompressobj(31)
     except zlib.error as error:
         raise ImageError(f"{what} is not valid gzip: {error}", fix=_BROKEN) from None
-    yield member.flush()
+    if rest := member.flush():
+        yield rest
     if not member.eof:
         raise ImageError(f"{what} is cut short: its gzip stream does not end", fix=_BROKEN)
 

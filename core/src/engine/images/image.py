@@ -98,5 +98,5 @@ def inspected(image: Image, unpacked: dict[str, str]) -> dict[str, Any]:
 
 def _familiar(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     references = [parse_canonical(name) for name in names]
-    tags = tuple(one.familiar for one in references if not one.digest)
-    return tags, tuple(one.familiar for one in references if one.digest)
+    tags = sorted(one.familiar for one in references if not one.digest)
+    return tuple(tags), tuple(sorted(one.familiar for one in references if one.digest))

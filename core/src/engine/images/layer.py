@@ -226,6 +226,4 @@ def _check(entry: TarEntry) -> None:
 
 
 def _no_target(entry: TarEntry) -> LayerFault:
-    return LayerFault(
-        f"has the hard link {shown(entry.name)} to {shown(entry.link)}, which is no file of this layer"
-    )
+    return LayerFault(f"has the hard link {shown(entry.name)} to {shown(entry.link)}, which is no file of this layer")

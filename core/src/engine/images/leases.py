@@ -58,5 +58,12 @@ class Leases:
             names: set[str] = set()
             for path in self._directory.iterdir():
                 if not remove_abandoned(path):
-                    names.update(path.read_text().splitlines())
+                    names.update(_names(path))
             yield frozenset(names)
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except FileNotFoundError:
+        return []  # the lease ended just now: what it kept is in the metadata, which is read after this
