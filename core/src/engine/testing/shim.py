@@ -1,7 +1,7 @@
 """The shim's part in a container's life, for tests: the same calls in the same order, in a process of its own.
 
-`in_shim` forks; the child has a private mount namespace and is the subreaper of what it starts, as the shim is. Inside
-of it a `Container` runs a task on a runtime's stage::
+`in_shim` forks; the child has a mount namespace of its own and is the subreaper of what it starts, as the shim is.
+Inside of it a `Container` runs a task on a runtime's stage::
 
     def scenario() -> Output:
         with Container(stage, task) as container:
@@ -16,21 +16,18 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import select
 import signal
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from engine.actions import execute as steps_of
 from engine.actions.base import Phase, Slots, Step, of_phase
 from engine.actions.task import Created, Executed, Stage, Streams, Task
-from engine.errors import EngineError, from_plain
 from engine.linux import mounts, namespaces, processes
 from engine.spec.runtime import Process
+from engine.testing.processes import in_child
 
 T = TypeVar("T")
 
@@ -47,44 +44,15 @@ class Output(NamedTuple):
 
 
 def in_shim(scenario: Callable[[], T]) -> T:
-    """Run ``scenario`` in a process such as the shim is; return its value (pickled), or raise its error."""
-    reads, writes = os.pipe()
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reads)
-        _act(scenario, writes)
-    os.close(writes)
-    with open(reads, "rb") as file:
-        content = file.read()
-    os.waitpid(pid, 0)
-    if not content:
-        raise AssertionError("the process that plays the shim died")
-    kind, value = pickle.loads(content)
-    if kind == "error":
-        raise from_plain(value)
-    if kind == "failure":
-        raise AssertionError(value)
-    returned: T = value
-    return returned
+    """Run ``scenario`` in a process such as the shim is; return its value or raise its error."""
 
-
-def _act(scenario: Callable[[], Any], writes: int) -> None:
-    answer: tuple[str, Any]
-    try:
+    def act() -> T:
         namespaces.unshare(namespaces.CLONE_NEWNS)
         mounts.make_propagation("/", mounts.MS_SLAVE | mounts.MS_REC)
         processes.set_child_subreaper()
-        answer = ("value", scenario())
-    except EngineError as error:
-        answer = ("error", error.to_plain())
-    except BaseException:  # noqa: BLE001 - told to the test, which fails with it
-        answer = ("failure", traceback.format_exc())
-    try:
-        with open(writes, "wb") as file:
-            pickle.dump(answer, file)
-    finally:
-        os._exit(0)
+        return scenario()
+
+    return in_child(act)
 
 
 class Container:
@@ -104,7 +72,7 @@ class Container:
         if self.created is not None:
             _end(self.created.pidfd)
         self.stage.delete(self.task)
-        self.stage.delete(self.task)
+        self.stage.delete(self.task)  # as after a crash: it must do no harm
 
     def create(self) -> Created:
         """Run PARENT_BEFORE, make the init, run PARENT_AFTER. The init waits."""
@@ -126,11 +94,11 @@ class Container:
             self.created = None
             raise
 
-    def finish(self, stdin: bytes = b"", *, close_stdin: bool = True) -> Output:
-        """Write ``stdin``, read everything until the end, wait for the init."""
+    def finish(self, stdin: bytes = b"") -> Output:
+        """Write ``stdin`` and close it, read everything until the end, wait for the init."""
         assert self.created is not None
-        pid, self.created = self.created, None
-        return _drain(pid.pidfd, self._outer, self.console, stdin, close_stdin=close_stdin)
+        created, self.created = self.created, None
+        return _drain(created.pidfd, self._outer, self.console, stdin)
 
     def execute(self, process: Process, steps: Sequence[Step], stdin: bytes = b"") -> Output:
         """Run one more process to its end."""
@@ -140,9 +108,12 @@ class Container:
         inner, outer = _pipes(terminal=bool(process.get("terminal")))
         try:
             made: Executed = self.stage.execute(self.task, process, steps, inner, self.created.pidfd, slots)
+        except BaseException:
+            _close(outer)
+            raise
         finally:
             _close(inner)
-        return _drain(made.pidfd, outer, made.console, stdin, close_stdin=True)
+        return _drain(made.pidfd, outer, made.console, stdin)
 
 
 def _pipes(*, terminal: bool) -> tuple[Streams, Streams]:
@@ -158,15 +129,14 @@ def _close(streams: Streams) -> None:
             os.close(fd)
 
 
-def _drain(pidfd: int, outer: Streams, console: int, stdin: bytes, *, close_stdin: bool) -> Output:
+def _drain(pidfd: int, outer: Streams, console: int, stdin: bytes) -> Output:
     """Feed a process and read it to its end; kill it after DEADLINE."""
-    writes = console if console >= 0 else outer.stdin
     if stdin:
-        os.write(writes, stdin)
-    if console < 0 and close_stdin:
+        os.write(console if console >= 0 else outer.stdin, stdin)
+    if outer.stdin >= 0:
         os.close(outer.stdin)
-    reading = [console] if console >= 0 else [outer.stdout, outer.stderr]
-    content = {fd: bytearray() for fd in reading}
+    content = {fd: bytearray() for fd in ([console] if console >= 0 else [outer.stdout, outer.stderr])}
+    reading = list(content)
     while reading:
         ready, _, _ = select.select(reading, [], [], DEADLINE)
         if not ready:
@@ -175,10 +145,9 @@ def _drain(pidfd: int, outer: Streams, console: int, stdin: bytes, *, close_stdi
         reading = [fd for fd in reading if fd not in ready or _read(fd, content[fd])]
     ended = processes.wait(pidfd, pidfd=True)
     assert ended is not None
-    os.close(pidfd)
-    texts = [content[fd].decode(errors="replace") for fd in content]
-    for fd in content:
+    for fd in (pidfd, *content):
         os.close(fd)
+    texts = [text.decode(errors="replace") for text in content.values()]
     return Output(ended.exit_status, texts[0], texts[1] if len(texts) > 1 else "")
 
 
