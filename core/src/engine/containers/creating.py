@@ -48,7 +48,8 @@ def create(engine: Engine, options: RunOptions) -> Record:
     storage = engine.chosen("storage", options.storage or settings.storage)
     cgroup = engine.chosen("cgroup", options.cgroup_driver or settings.cgroup_driver)
     runtime = engine.chosen("runtime", options.runtime or settings.runtime)
-    log = engine.chosen("log", options.log_driver or settings.log_driver)
+    log = engine.chosen("log", options.log_driver or settings.log_driver, options.log_opts)
+    log.driver.sink_arguments()
     base = find_base(engine, options, storage.name)
     record = Record(
         id=naming.new_id(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from engine.images.library import Library
     from engine.settings import Settings
 
+NO_OPTIONS: Mapping[str, str] = {}
+
 
 class Engine:
     """What a command works with. Close it, or use it as a context manager: it holds the store's connection.
@@ -32,7 +35,7 @@ class Engine:
         self._until_exit = until_exit
         self.layout = Layout(Path(settings.root), Path(settings.state))
         self.layout.make()
-        self._chosen: dict[tuple[str, str], plugins.Chosen] = {}
+        self._chosen: dict[tuple[str, str, tuple[tuple[str, str], ...]], plugins.Chosen] = {}
 
     def __enter__(self) -> Engine:
         return self
@@ -60,14 +63,16 @@ class Engine:
 
         return Library(self.layout.root, self.store.connection)
 
-    def chosen(self, kind: str, name: str) -> plugins.Chosen:
+    def chosen(self, kind: str, name: str, options: Mapping[str, str] = NO_OPTIONS) -> plugins.Chosen:
         """Return the driver of that kind and name, or what ``auto`` takes; the same one for the same question.
 
-        Raises `NotFound`, `PluginError` or `Unsupported`, as `engine.plugins.choose` does.
+        ``options`` are the command line's for that driver. Raises `NotFound`, `PluginError` or `Unsupported`, as
+        `engine.plugins.choose` does.
         """
-        if (kind, name) not in self._chosen:
-            self._chosen[kind, name] = self._choose(kind, name)
-        return self._chosen[kind, name]
+        key = (kind, name, tuple(sorted(options.items())))
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(kind, name, options)
+        return self._chosen[key]
 
     def storage(self, name: str) -> StorageDriver:
         """Return the storage driver of that name."""
@@ -84,16 +89,18 @@ class Engine:
         found: Runtime = self.chosen("runtime", name).driver
         return found
 
-    def log(self, name: str) -> LogDriver:
-        """Return the log driver of that name."""
-        found: LogDriver = self.chosen("log", name).driver
+    def log(self, name: str, options: Mapping[str, str] = NO_OPTIONS) -> LogDriver:
+        """Return the log driver of that name; ``options`` are the container's ``--log-opt``."""
+        found: LogDriver = self.chosen("log", name, options).driver
         return found
 
-    def _choose(self, kind: str, name: str) -> plugins.Chosen:
-        return plugins.choose(kind, name, lambda driver: self._config(kind, driver), scope=str(self.layout.root))
+    def _choose(self, kind: str, name: str, options: Mapping[str, str]) -> plugins.Chosen:
+        return plugins.choose(
+            kind, name, lambda driver: self._config(kind, driver, options), scope=str(self.layout.root)
+        )
 
-    def _config(self, kind: str, driver: str) -> Any:
-        config = plugins.config_for(kind, driver, self.settings)
+    def _config(self, kind: str, driver: str, options: Mapping[str, str]) -> Any:
+        config = plugins.config_for(kind, driver, self.settings, options)
         for directory in (getattr(config, "root", None), getattr(config, "cache", None)):
             if directory is not None:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -100,7 +100,7 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
     if not runtime.manages_cgroup:
         steps += [*cgroup.before, *cgroup.inside, *cgroup.after]
     steps += [*namespaces.steps, *runtime.plan(spec, namespaces)]
-    log = engine.log(record.log)
+    log = engine.log(record.log, options.log_opts)
     task = Task(
         id=record.id,
         bundle=str(directory),
