@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,7 +119,7 @@ def check_nothing_left(engine: EngineRoot) -> None:
         time.sleep(0.02)
 
 
-def listed(engine: EngineRoot) -> list[dict[str, object]]:
+def listed(engine: EngineRoot) -> list[dict[str, Any]]:
     """Return what `ps -a` says."""
     done = engine.run("ps", "--all", "--no-trunc", "--format", "json")
     assert done.returncode == 0, done.stderr

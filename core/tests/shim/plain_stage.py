@@ -33,9 +33,7 @@ def start(created: Created) -> int:
     return -1
 
 
-def execute(
-    task: Task, process: Process, steps: Sequence[Step], streams: Streams, init: int, slots: Slots
-) -> Executed:
+def execute(task: Task, process: Process, steps: Sequence[Step], streams: Streams, init: int, slots: Slots) -> Executed:
     """Fork and execute."""
     if process["args"][0] == "missing":
         raise CommandNotFound("there is no command 'missing'", fix="Name one that exists.")

@@ -7,7 +7,6 @@ A command's function returns its exit status, or None for success. What it raise
 from __future__ import annotations
 
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -55,6 +54,8 @@ def load(name: str) -> Any:
 
 
 def _unknown(name: str) -> InvalidInput:
+    from difflib import get_close_matches
+
     near = get_close_matches(name, COMMANDS, n=2, cutoff=0.6)
     fix = f"Did you mean {' or '.join(near)}?" if near else "`engine --help` lists the commands."
     return InvalidInput(f"there is no command {name!r}", fix=fix)

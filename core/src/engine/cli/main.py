@@ -39,6 +39,10 @@ def run(arguments: list[str]) -> int:
         from engine.cli.commands import overview
 
         return _say(overview())
+    if arguments[0] == "run" and "--help" not in arguments:
+        from engine.shim.launch import prepare
+
+        prepare()
     from engine.cli.app import invoke
 
     return invoke(arguments)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 
 from engine.errors import InvalidInput
 
@@ -157,12 +157,16 @@ _MAX_NAME = 128
 
 def new_id() -> str:
     """Return a new container ID."""
-    return secrets.token_hex(32)
+    return os.urandom(32).hex()
 
 
 def new_name() -> str:
     """Return two words and a number: easy to say, and rarely in use already."""
-    return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(1000)}"
+    return f"{_ADJECTIVES[_random(len(_ADJECTIVES))]}-{_NOUNS[_random(len(_NOUNS))]}-{_random(1000)}"
+
+
+def _random(below: int) -> int:
+    return int.from_bytes(os.urandom(4), "big") % below
 
 
 def check_name(name: str) -> str:

@@ -29,7 +29,20 @@ class Launched:
         os.waitpid(self.pid, 0)
 
 
+_prepared: list[Launched] = []
+
+
+def prepare() -> None:
+    """Start a shim now that `launch` will hand out: it imports while the command still parses its arguments."""
+    _prepared.append(_spawn())
+
+
 def launch() -> Launched:
+    """Return a shim that waits for its plan: the prepared one, or a new one."""
+    return _prepared.pop() if _prepared else _spawn()
+
+
+def _spawn() -> Launched:
     """Start a shim in a session of its own, with an empty environment and /dev/null as its standard streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
