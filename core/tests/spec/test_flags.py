@@ -52,7 +52,7 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
         lambda s: mount(s, "/d"),
         {"destination": "/d", "type": "bind", "source": "/srv/d", "options": ["rbind", "rprivate", "rw"]},
     ),
-    ({"volume": ["/srv/d:/d/:ro,rslave"]}, lambda s: mount(s, "/d")["options"], ["rbind", "rslave", "ro"]),
+    ({"volume": ["/srv/d:/d/:ro,rslave"]}, lambda s: mount(s, "/d")["options"], ["rbind", "rslave", "rro"]),
     ({"volume": ["/srv/d:/d:rslave"]}, lambda s: s["linux"]["rootfsPropagation"], "rslave"),
     ({"volume": ["/srv/d:/a/../d"]}, lambda s: mount(s, "/d") is not None, True),
     (

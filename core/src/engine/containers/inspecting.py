@@ -94,7 +94,7 @@ def _mounts(spec: Spec) -> list[dict[str, Any]]:
             "Source": mount.get("source", ""),
             "Destination": mount["destination"],
             "Options": mount.get("options", []),
-            "RW": "ro" not in mount.get("options", []),
+            "RW": not {"ro", "rro"} & set(mount.get("options", [])),
         }
         for mount in spec.get("mounts", [])
     ]

@@ -61,11 +61,14 @@ def parse_volume(text: str) -> MountRequest:
 
 
 def _bind_options(words: Iterable[str], flag: str, text: str) -> tuple[str, ...]:
-    """Return mount options for the third part of ``-v``: "ro" and "rw", one propagation, "nocopy" and "z" refused."""
+    """Return mount options for the third part of ``-v``: "ro" and "rw", one propagation, "nocopy" and "z" refused.
+
+    Read-only holds for everything mounted below the source too (``rro``, runtime-spec config.md, "Linux mount options").
+    """
     access, propagation = "rw", "rprivate"
     for word in words:
         if word in {"ro", "rw"}:
-            access = word
+            access = "rro" if word == "ro" else word
         elif word in PROPAGATIONS:
             propagation = word
         else:
@@ -134,9 +137,10 @@ def _bind(fields: dict[str, str], text: str) -> MountRequest:
     if not source.startswith("/"):
         raise refusal("--mount", text, "needs a source that is an absolute path", _MOUNT_EXAMPLE)
     propagation = fields.get("propagation", "rprivate")
-    access = "ro" if _boolean(fields, "readonly", text) else "rw"
     _bind_options([propagation], "--mount", text)
     bind = "bind" if _boolean(fields, "nonrecursive", text) else "rbind"
+    read_only = "ro" if bind == "bind" else "rro"
+    access = read_only if _boolean(fields, "readonly", text) else "rw"
     target = _target(fields.get("target", ""), "--mount", text, _MOUNT_EXAMPLE)
     return MountRequest("bind", target, source, (bind, propagation, access))
 
