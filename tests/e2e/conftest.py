@@ -1,0 +1,43 @@
+"""The engine that end-to-end tests share, with its images: one for each worker, since loading an image takes time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.box import BUSYBOX, Box, until
+from tests.machine import marks
+from tests.machine.engine_root import EngineRoot
+
+
+@pytest.fixture(scope="session")
+def shared_root(busybox_rootfs_tar: Path) -> Iterator[EngineRoot]:
+    """An engine of the worker's own, with the image `busybox` in it."""
+    root = EngineRoot(marks.of(f"end to end {os.environ.get('PYTEST_XDIST_WORKER', 'main')}"))
+    root.make()
+    try:
+        Box(root).done("import", busybox_rootfs_tar, BUSYBOX)
+        yield root
+    finally:
+        left = root.close()
+    if left:
+        pytest.fail("left behind after every container was removed:\n" + "\n".join(left), pytrace=False)
+
+
+@pytest.fixture
+def box(shared_root: EngineRoot) -> Iterator[Box]:
+    """The shared engine; the test fails when something of its containers is left when it ends."""
+    box = Box(shared_root)
+    yield box
+    until(lambda: not box.left(), f"nothing left of the test's containers: {box.left()}", seconds=5)
+
+
+@pytest.fixture
+def own_box(engine_root: EngineRoot, busybox_rootfs_tar: Path) -> Box:
+    """An engine of the test's own, with the image `busybox`: for tests that change more of it than containers."""
+    box = Box(engine_root)
+    box.done("import", busybox_rootfs_tar, BUSYBOX)
+    return box

@@ -1,0 +1,71 @@
+"""Checks of the flags for what the engine itself does with a container: labels, drivers, logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.e2e.scene import Scene
+
+
+def label(scene: Scene) -> None:
+    """A label has no effect but to be found again."""
+    with scene.box.container(*scene.typed) as container:
+        labels = container.inspect()["Config"]["Labels"]
+        assert labels == {"team": "storage = fast", "bare": ""}
+        assert "team=storage = fast" in scene.box.done("ps", "--format", "{{.Labels}}").stdout
+
+
+def storage(scene: Scene) -> None:
+    assert scene.run("grep ' / ' /proc/mounts | cut -d ' ' -f 3") == "overlay\n"
+    with scene.box.container(*scene.typed) as container:
+        assert container.inspect()["Driver"] == "overlay"
+
+
+def cgroup_driver(scene: Scene) -> None:
+    """The first process is in a directory of the engine's, in each hierarchy that limits."""
+    with scene.box.container(*scene.typed) as container:
+        found = container.inspect()
+        assert found["CgroupDriver"] == "cgroupfs"
+        groups = Path(f"/proc/{container.pid}/cgroup").read_text()
+        assert f"/{scene.box.root.cgroups}/" in groups
+        assert found["Id"] in groups
+
+
+def cgroup_parent(scene: Scene) -> None:
+    with scene.box.container(*scene.typed) as container:
+        paths = [line.split(":", 2)[2] for line in Path(f"/proc/{container.pid}/cgroup").read_text().splitlines()]
+    parent = scene.typed[-1]
+    assert sum(path.startswith(f"{parent}/") for path in paths) >= 1
+    assert not any(scene.box.root.environment["ENGINE_CGROUP_PARENT"] == path for path in paths)
+
+
+def runtime(scene: Scene) -> None:
+    """The process's parent is the shim, which has the runtime's stage loaded."""
+    with scene.box.container(*scene.typed) as container:
+        assert container.inspect()["Runtime"] == "native"
+        parent = Path(f"/proc/{container.pid}/stat").read_text().rpartition(")")[2].split()[1]
+        assert int(parent) == container.state["ShimPid"]
+
+
+def log_driver(scene: Scene) -> None:
+    """Nothing of the output is kept; it is shown to whoever looks on."""
+    assert scene.run("echo shown") == "shown\n"
+    with scene.box.container(*scene.typed, script="echo kept; sleep 600") as container:
+        refused = scene.box("logs", container.name)
+        assert refused.returncode == 125
+        assert "keeps no output" in refused.stderr
+    with scene.box.container(script="echo kept; sleep 600") as container:
+        container.wait_for_log("kept\n")
+
+
+def log_opt(scene: Scene) -> None:
+    """Of a long output the end is kept, and no more on the disk than was allowed."""
+    with scene.box.container(*scene.typed, script="seq 20000") as container:
+        container.wait()
+        lines = container.logs().splitlines()
+        directory = Path(container.inspect()["LogPath"])
+        size = sum(file.stat().st_size for file in directory.glob("*log*"))
+    assert lines[-1] == "20000"
+    assert 10 < len(lines) < 1000
+    assert 0 < size < 50_000, json.dumps(lines[:3])

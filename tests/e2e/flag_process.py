@@ -1,0 +1,125 @@
+"""Checks of the flags for streams, the process, and its end."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from tests.e2e.box import Container, alive, until
+from tests.e2e.scene import Scene
+from tests.e2e.terminal import Terminal
+
+
+def detach(scene: Scene) -> None:
+    box = scene.box
+    with box.to_be_removed() as name:
+        shown = box.done("run", *scene.typed, "--name", name, box.image, "sleep", "600").stdout
+        assert re.fullmatch(r"[0-9a-f]{64}\n", shown)
+        container = Container(box, name)
+        assert container.inspect()["Id"] == shown.strip()
+        assert Path(f"/proc/{container.pid}/cmdline").read_bytes() == b"sleep\x00600\x00"
+
+
+def interactive(scene: Scene) -> None:
+    assert scene.run("cat", input="typed\n") == "typed\n"
+    assert scene.bare("cat", input="typed\n") == ""
+
+
+def detach_keys(scene: Scene) -> None:
+    box = scene.box
+    with box.to_be_removed() as name:
+        command = box.root.command("run", "-it", *scene.typed, "--name", name, box.image, "/bin/sh")
+        with Terminal(command, box.root.environment) as terminal:
+            terminal.type("echo $((6 * 7))\n")
+            terminal.wait_for("42")
+            terminal.type("\x18x")
+            assert terminal.end() == 0
+        assert alive(Container(box, name).pid)
+
+
+def remove(scene: Scene) -> None:
+    box = scene.box
+    with box.to_be_removed() as name:
+        assert box.done("run", "--name", name, box.image, "true").stdout == ""
+        assert name in box.done("ps", "--all").stdout
+        assert len(box.left()) > 1
+    with box.to_be_removed() as name:
+        box.done("run", *scene.typed, "--name", name, box.image, "true")
+        assert name not in box.done("ps", "--all").stdout
+        assert box.left() == []
+
+
+def named(scene: Scene) -> None:
+    box = scene.box
+    name = scene.typed[-1]
+    try:
+        box.done("run", "--detach", *scene.typed, box.image, "sleep", "600")
+        assert box.done("exec", name, "cat", "/proc/1/cmdline").stdout == "sleep\x00600\x00"
+    finally:
+        box.done("rm", "--force", name)
+
+
+def env(scene: Scene) -> None:
+    shown = scene.run("env", env={"PASSED_ON": "from outside", "NOT_NAMED": "x"}).splitlines()
+    assert {"GREETING=hello  world", "PASSED_ON=from outside"} <= set(shown)
+    assert not any(line.startswith("NOT_NAMED") for line in shown)
+
+
+def env_file(scene: Scene) -> None:
+    (scene.place / "env").write_text("# a comment\nFIRST=1\nSECOND=two words\nPASSED_ON\n")
+    shown = scene.run("env", "--env", "FIRST=typed", env={"PASSED_ON": "from outside"}).splitlines()
+    assert {"FIRST=typed", "SECOND=two words", "PASSED_ON=from outside"} <= set(shown)
+
+
+def entrypoint(scene: Scene) -> None:
+    box = scene.box
+    assert box.done("run", "--rm", *scene.typed, box.image, "one", "two words").stdout == "one two words\n"
+
+
+def init(scene: Scene) -> None:
+    orphan, look = "(sleep 0.1 &); exec sleep 600", "ps -o pid,stat,comm | grep sleep"
+    with scene.box.container(*scene.typed, script=orphan) as container:
+        assert container.sh("cat /proc/1/comm") == "engine-init\n"
+        until(lambda: len(container.sh(look).splitlines()) == 1, "an orphan that is reaped")
+    with scene.box.container(script=orphan) as container:
+        assert container.sh("cat /proc/1/comm") == "sleep\n"
+        until(lambda: " Z " in container.sh(look), "an orphan that nobody reaps")
+
+
+def ulimit(scene: Scene) -> None:
+    """The kernel itself refuses the file beyond the limit."""
+    open_files = 'exec 3</proc/self/status; for fd in $(seq 4 40); do eval "exec $fd<&3" || exit 3; done; echo all'
+    assert scene.run("ulimit -Hn; ulimit -Sn") == "30\n20\n"
+    assert scene.run(open_files, status=1) == ""
+    assert scene.bare(open_files) == "all\n"
+
+
+def stop_signal(scene: Scene) -> None:
+    script = "trap 'exit 33' USR1; trap 'exit 44' TERM; echo ready; while :; do sleep 0.02; done"
+    for flags, status in ((scene.typed, 33), ((), 44)):
+        with scene.box.container(*flags, script=script) as container:
+            container.wait_for_log("ready")
+            scene.box.done("stop", container.name)
+            assert container.state["ExitCode"] == status
+
+
+def stop_timeout(scene: Scene) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 0.02; done"
+    with scene.box.container(*scene.typed, script=script) as container:
+        container.wait_for_log("ready")
+        began = time.monotonic()
+        scene.box.done("stop", container.name)
+        assert 1 <= time.monotonic() - began < 8, "the default is ten seconds"
+        assert container.state["ExitCode"] == 137
+
+
+def timeout(scene: Scene) -> None:
+    began = time.monotonic()
+    scene.run("trap '' TERM; sleep 600", status=137)
+    assert 0.3 <= time.monotonic() - began < 20
+    with scene.box.container(*scene.typed) as container:
+        pid = container.pid
+        until(lambda: not alive(pid), "the end of a container whose time is over")
+        assert container.wait() == 137
+        assert container.state["Error"] == "timeout"
