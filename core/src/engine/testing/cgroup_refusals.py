@@ -1,0 +1,95 @@
+"""The cgroup suite, part four: what is refused, by name, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.contracts.cgroup import Capability
+from engine.errors import EngineError, InvalidInput, Unsupported
+from engine.testing.cgroup_changes import NO_SUCH_CPU
+from engine.testing.cgroup_support import MIB, SLEEP, Bench, CgroupChecks, existing, limits
+
+NEEDING: dict[Capability, tuple[str, dict[str, Any]]] = {
+    Capability.CPU: ("cpu", {"cpu": {"shares": 512}}),
+    Capability.CPUSET: ("cpu", {"cpu": {"cpus": "0"}}),
+    Capability.MEMORY: ("memory", {"memory": {"limit": 64 * MIB}}),
+    Capability.PIDS: ("pids", {"pids": {"limit": 10}}),
+    Capability.DEVICES: ("devices", {"devices": [{"allow": False, "access": "rwm"}]}),
+}
+"""What each capability is about: a word that the refusal must have, and limits that need it."""
+
+NONSENSE: tuple[dict[str, Any], ...] = (
+    {"cpu": {"shares": 1}},
+    {"cpu": {"quota": 10, "period": 100_000}},
+    {"cpu": {"quota": 50_000, "period": 10}},
+    {"cpu": {"cpus": "0-"}},
+    {"cpu": {"mems": "all"}},
+    {"memory": {"limit": -5}},
+    {"memory": {"limit": 64 * MIB, "swap": 32 * MIB}},
+    {"memory": {"limit": 64 * MIB, "swappiness": 300}},
+    {"devices": [{"allow": True, "type": "z", "access": "rwm"}]},
+    {"devices": [{"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwx"}]},
+)
+
+
+class RefusalsChecks(CgroupChecks):
+    """Nothing is dropped in silence."""
+
+    @pytest.mark.parametrize("capability", NEEDING, ids=lambda capability: capability.value)
+    def test_what_is_not_declared_is_refused_by_name(self, bench: Bench, capability: Capability) -> None:
+        """A driver without a capability says which limit it cannot hold; one with it plans the limit."""
+        word, resources = NEEDING[capability]
+        if capability in bench.driver.capabilities:
+            plan = bench.driver.plan("declared", resources)  # type: ignore[arg-type]
+            bare = bench.driver.plan("declared", {})
+            assert plan != bare, f"the driver declares {capability.value} and does nothing about it"
+        else:
+            with pytest.raises(Unsupported, match=word):
+                bench.driver.plan("undeclared", resources)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("part", [{"blockTower": {"weight": 10}}, {"memory": {"kernelTower": 4096}}], ids=str)
+    def test_unknown_parts_are_refused_by_name(self, bench: Bench, part: dict[str, Any]) -> None:
+        """A key that the driver does not know, at either level, is an error that names it."""
+        with pytest.raises(Unsupported, match=r"\w+Tower"):
+            bench.driver.plan("unknown", part)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("resources", NONSENSE, ids=str)
+    def test_nonsense_is_refused(self, bench: Bench, resources: dict[str, Any]) -> None:
+        """Values that no kernel would take are found before anything is made."""
+        with pytest.raises((InvalidInput, Unsupported)):
+            bench.driver.plan("nonsense", resources)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("name", ["..", "a/b", ""])
+    def test_names_that_lead_elsewhere_are_refused(self, bench: Bench, name: str) -> None:
+        """A name is one component of a path."""
+        try:
+            plan = bench.driver.plan(name, {})
+        except InvalidInput:
+            return
+        default = bench.driver.plan("plain", {})
+        for path, other in zip(plan.group.directories, default.group.directories, strict=True):
+            assert path.rpartition("/")[0] == other.rpartition("/")[0]
+            assert path.rpartition("/")[2] not in ("", "..")
+
+    def test_a_parent_that_makes_no_sense_is_refused(self, bench: Bench) -> None:
+        """`InvalidInput` for what is neither an absolute path nor the name of a slice."""
+        for parent in ("../elsewhere", "no-such thing", "/a/../../b"):
+            with pytest.raises(InvalidInput):
+                bench.driver.plan("parent", {}, parent=parent)
+
+    def test_an_option_that_is_unknown_is_refused(self, bench: Bench) -> None:
+        """A user's misspelt option is an error that names it."""
+        from engine.contracts.cgroup import CgroupConfig
+
+        with pytest.raises(InvalidInput, match="colour"):
+            bench.make_driver(CgroupConfig("", bench.mark, {"colour": "red"}))
+
+    def test_a_start_that_fails_leaves_nothing(self, bench: Bench) -> None:
+        """A limit that the kernel refuses ends the start with an error that names it, and nothing was made."""
+        bench.needs(Capability.CPUSET)
+        plan = bench.driver.plan(bench.name(), limits(cpu={"cpus": NO_SUCH_CPU}))
+        with pytest.raises(EngineError, match="cpus"):
+            bench.run(plan, SLEEP)
+        assert not existing(plan)
