@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,10 @@ import pytest
 from core.tests.images.archives import (
     TestImage,
     archive_of,
+    described,
     directory,
     docker_archive,
+    layout,
     member,
     oci_files,
     sha256,
@@ -26,7 +29,7 @@ from core.tests.images.archives import (
 )
 from core.tests.images.unpacking import tree
 from engine.contracts.storage import SnapshotKind
-from engine.errors import Conflict, ImageError, InvalidInput, NotFound
+from engine.errors import Conflict, EngineError, ImageError, InvalidInput, NotFound
 from engine.images.library import Library
 from engine.linux.processes import identity
 from engine.metadata import containers
@@ -287,3 +290,79 @@ def test_unpacking_that_is_killed_begins_again(
         again.collect({"overlay": overlay})
         assert snapshots(overlay) == {}
         assert list(again.content.blobs()) == []
+
+
+def test_a_full_disk_leaves_nothing(transports: list[ArchiveTransport], tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], check=True)
+    try:
+        with Store(small) as own:
+            library = Library(small, own.connection)
+            big = TestImage((BASE, tar(member(b"big", os.urandom(5_000_000)))))
+            with pytest.raises(EngineError, match="no room left to keep layer 2") as caught:
+                load(library, transports, tmp_path, docker_archive((big, ["big"])))
+            assert caught.value.fix
+            assert list(library.content.blobs()) == []
+            with pytest.raises(EngineError, match="no room left to uncompress"):
+                load(library, transports, tmp_path, gzip.compress(docker_archive((big, ["big"])), 1))
+            assert load(library, transports, tmp_path, docker_archive((ONE, ["one"]))) == [ONE.id]
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_load_that_cannot_be_unpacked_leaves_nothing(
+    library: Library, transports: list[ArchiveTransport], overlay: OverlayDriver, tmp_path: Path
+) -> None:
+    """A compressed layer is verified against its diff ID when it is unpacked, and only then is the image recorded."""
+    files = oci_files(ONE, "one:1")
+    other = tar(member(b"not", b"what the configuration says"))
+    wrong = oci_files(TestImage((BASE, other)), "one:1")
+    name = next(name for name in files if files[name] == ONE.config())
+    config = next(name for name in wrong if wrong[name] == TestImage((BASE, other)).config())
+    manifest = json.loads(next(data for path, data in wrong.items() if b'"layers"' in data and path != config))
+    manifest["config"] = described(files[name], manifest["config"]["mediaType"])
+    blobs = [data for path, data in wrong.items() if path.startswith("blobs/") and path != config]
+    made = layout(json.dumps(manifest).encode(), [*blobs, files[name]], "one:1")
+    source = write_files(tmp_path / "source", made)
+    with pytest.raises(ImageError, match=r"layer 2 of 2 .* unpacks to"):
+        library.load(str(source), transports, platform=AMD64, storage=("overlay", overlay))
+    assert library.list() == ()
+    assert list(library.content.blobs()) == []
+    assert snapshots(overlay) == {}
+    (loaded,) = library.load(str(source), transports, platform=AMD64)
+    with pytest.raises(ImageError, match=r"layer 2 of 2 .* unpacks to"):
+        library.ensure_unpacked(loaded.image, overlay, "overlay")
+    assert SnapshotKind.ACTIVE not in snapshots(overlay).values()
+
+
+@pytest.mark.parametrize("milliseconds", [1, 10, 20, 40, 80])
+def test_a_load_that_is_killed_leaves_what_the_next_collection_removes(
+    library: Library,
+    store: Store,
+    transports: list[ArchiveTransport],
+    overlay: OverlayDriver,
+    tmp_path: Path,
+    milliseconds: int,
+) -> None:
+    big = TestImage(tuple(tar(member(b"f%d" % number, os.urandom(2_000_000))) for number in range(4)))
+    archive = tmp_path / "big.tar.gz"
+    archive.write_bytes(gzip.compress(docker_archive((big, ["big"])), 1))
+    store.close()
+    pid = os.fork()
+    if pid == 0:
+        with Store(tmp_path / "engine") as own:
+            inside = Library(tmp_path / "engine", own.connection)
+            inside.load(str(archive), transports, platform=AMD64, storage=("overlay", overlay))
+        os._exit(0)
+    time.sleep(milliseconds / 1000)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with Store(tmp_path / "engine") as own:
+        again = Library(tmp_path / "engine", own.connection)
+        again.collect({"overlay": overlay})
+        if not again.list():
+            assert [path.name for path in again.content.root.rglob("*") if path.is_file()] == ["gc.lock"]
+            assert snapshots(overlay) == {}
+        (loaded,) = again.load(str(archive), transports, platform=AMD64, storage=("overlay", overlay))
+        assert set(snapshots(overlay)) == set(loaded.image.snapshots)
