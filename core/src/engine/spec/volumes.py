@@ -63,7 +63,7 @@ def parse_volume(text: str) -> MountRequest:
 def _bind_options(words: Iterable[str], flag: str, text: str) -> tuple[str, ...]:
     """Return mount options for the third part of ``-v``: "ro" and "rw", one propagation, "nocopy" and "z" refused.
 
-    Read-only holds for everything mounted below the source too (``rro``, runtime-spec config.md, "Linux mount options").
+    Read-only holds for what is mounted below the source too (``rro``, runtime-spec config.md, "Linux mount options").
     """
     access, propagation = "rw", "rprivate"
     for word in words:
