@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,8 @@ class Scene(NamedTuple):
         return self.box.run(*more, script=script, **options)
 
 
-class Inside(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Inside:
     """A check by what a shell script prints inside: ``expected`` with the flag, and anything else without it.
 
     ``default``: the flag says what is so anyway, and the script prints the same without it.
