@@ -167,9 +167,8 @@ class LifecycleChecks:
 
     def test_nothing_is_mounted_on_the_host(self, box: Box) -> None:
         """Nothing of a container's mounts shows on the host."""
-        before = mountinfo.read()
-        box.sh("mount -t tmpfs none /tmp; true")
-        assert [entry.mount_point for entry in mountinfo.read()] == [entry.mount_point for entry in before]
+        assert box.sh("true").status == 0
+        assert not mountinfo.below(str(box.bundle), mountinfo.read())
 
     def test_plan_is_the_same_each_time(self, box: Box) -> None:
         """`plan` is a function of its arguments."""
@@ -192,8 +191,8 @@ class LifecycleChecks:
     def test_command_that_is_none_is_refused(self, box: Box) -> None:
         """A command without words, or with a NUL, is refused."""
         for arguments in ([], ["true\0"]):
-            with pytest.raises((InvalidInput, EngineError)):
-                box.run(with_process(make_spec("true"), args=arguments))
+            with pytest.raises(InvalidInput):
+                box.task(with_process(make_spec("true"), args=arguments))
 
     def test_undeclared_terminal_is_refused(self, box: Box) -> None:
         """A terminal is refused by a runtime that declares none."""

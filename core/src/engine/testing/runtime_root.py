@@ -30,12 +30,14 @@ class RootChecks:
 
     def test_mounts_are_made_in_order_with_their_options(self, box: Box) -> None:
         """Mounts are made in order, each with its attributes and its filesystem's options."""
-        spec = make_spec("cat", "/proc/self/mountinfo")
+        spec = make_spec("sh", "-c", "cat /proc/self/mountinfo; ls -d /data/inner")
         spec["mounts"] += [
             {"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "size=64k"]},
             {"destination": "/data/inner", "type": "tmpfs", "source": "tmpfs", "options": ["noexec", "ro", "mode=700"]},
         ]
-        rows = {line.split()[4]: line for line in box.run(spec).stdout.splitlines()}
+        *lines, inner = box.run(spec).stdout.splitlines()
+        assert inner == "/data/inner"
+        rows = {line.split()[4]: line for line in lines}
         assert {"rw", "nosuid", "nodev"} <= set(rows["/data"].split()[5].split(","))
         assert "size=64k" in rows["/data"]
         assert {"ro", "noexec"} <= set(rows["/data/inner"].split()[5].split(","))
@@ -102,12 +104,13 @@ class RootChecks:
         assert output.stdout == _MARK, "the link was not followed inside of the root"
         assert not list(target.iterdir()), "something was made outside of the root"
 
-    @pytest.mark.parametrize("place", ["proc", "dev", "sys"])
-    def test_link_in_place_of_a_system_directory_is_refused(self, box: Box, place: str) -> None:
+    def test_link_in_place_of_a_system_directory_is_refused(self, box: Box) -> None:
         """A link in the place of /proc, /dev or /sys is refused."""
-        (box.tree / place).symlink_to("etc")
-        with pytest.raises(EngineError, match=f"/{place}"):
-            box.run(make_spec("true"))
+        for place in ("proc", "dev", "sys"):
+            (box.tree / place).symlink_to("etc")
+            with pytest.raises(EngineError, match=f"/{place}"):
+                box.run(make_spec("true"))
+            (box.tree / place).unlink()
 
     def test_mount_inside_proc_is_refused(self, box: Box) -> None:
         """Nothing can be mounted inside of /proc."""

@@ -25,6 +25,7 @@ from typing import NamedTuple, TypeVar
 from engine.actions import execute as steps_of
 from engine.actions.base import Phase, Slots, Step, of_phase
 from engine.actions.task import Created, Executed, Stage, Streams, Task
+from engine.errors import EngineError
 from engine.linux import mounts, namespaces, processes
 from engine.spec.runtime import Process
 from engine.testing.processes import in_child
@@ -52,7 +53,12 @@ def in_shim(scenario: Callable[[], T]) -> T:
         processes.set_child_subreaper()
         return scenario()
 
-    return in_child(act)
+    try:
+        return in_child(act)
+    except EngineError as error:
+        # The child's traceback, which would let any text in it pass for the error's own words.
+        error.__notes__ = []
+        raise
 
 
 class Container:

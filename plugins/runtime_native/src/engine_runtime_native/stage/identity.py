@@ -10,6 +10,7 @@ from engine.actions.base import Slots, Step, action
 from engine.errors import ImageError
 from engine.linux import capabilities, identity, paths
 
+_NUMBERS = frozenset("0123456789:")
 _LARGEST = 8 << 20
 """Bytes read of /etc/passwd or /etc/group."""
 
@@ -48,15 +49,16 @@ class BecomeUser(NamedTuple):
 def resolve(root: int, user: Mapping[str, Any]) -> Resolved:
     """Return who process.user of the specification is in the root behind the descriptor ``root``.
 
-    Raises `InvalidInput` for a name that the image does not have, `ImageError` for files that are no regular files.
+    Raises `InvalidInput` for a name that the image does not have, and `ImageError` for a file that is no regular one
+    when a name must be looked up in it.
     """
     name = user.get("username", "")
     extra = tuple(user.get("additionalGids", ()))
-    passwd = _read(root, "etc/passwd")
+    passwd = _read(root, "etc/passwd", needed=not _NUMBERS.issuperset(name))
     if not name:
         uid, gid = user.get("uid", 0), user.get("gid", 0)
         return Resolved(uid, gid, extra, identity.lookup_user(passwd, b"", str(uid)).home)
-    found = identity.lookup_user(passwd, _read(root, "etc/group"), name)
+    found = identity.lookup_user(passwd, _read(root, "etc/group", needed=not _NUMBERS.issuperset(name)), name)
     return Resolved(found.uid, found.gid, tuple(dict.fromkeys(found.groups + extra)), found.home)
 
 
@@ -78,8 +80,9 @@ def environment(given: Sequence[str], user: Resolved) -> dict[str, str]:
     return variables
 
 
-def _read(root: int, path: str) -> bytes:
-    """Return a file of the image; nothing when there is none. A fifo, a device or a huge file is refused unread."""
+def _read(root: int, path: str, *, needed: bool) -> bytes:
+    """Return a file of the image; nothing when there is none. A fifo, a device or a huge file is never read: refused
+    when it is needed, otherwise as good as none."""
     try:
         return paths.read_regular(root, path, _LARGEST)
     except (FileNotFoundError, NotADirectoryError):
@@ -87,6 +90,8 @@ def _read(root: int, path: str) -> bytes:
     except OSError as error:
         if error.errno not in {errno.EINVAL, errno.EISDIR, errno.EFBIG, errno.ELOOP}:
             raise
+        if not needed:
+            return b""
         raise ImageError(
             f"the image's /{path} cannot be used: {error.strerror}",
             fix="Give the user as numbers (--user 1000:1000), or use another image.",
