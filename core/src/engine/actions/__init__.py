@@ -3,6 +3,6 @@
 Importing the package registers the core's own actions, so that a plan or a journal can be decoded wherever it is read.
 """
 
-from engine.actions import cgroups, namespaces, rootfs
+from engine.actions import cgroups, namespaces, rootfs, sharing
 
-__all__ = ["cgroups", "namespaces", "rootfs"]
+__all__ = ["cgroups", "namespaces", "rootfs", "sharing"]

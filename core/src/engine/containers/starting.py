@@ -99,7 +99,7 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
     steps = [_rootfs_step(engine, record, directory)]
     if not runtime.manages_cgroup:
         steps += [*cgroup.before, *cgroup.inside, *cgroup.after]
-    steps += [*namespaces.steps, *runtime.plan(spec, namespaces)]
+    steps += [*namespaces.steps, *runtime.plan(spec, namespaces), *joining.shared_memory(engine, options)]
     log = engine.log(record.log, options.log_opts)
     task = Task(
         id=record.id,
