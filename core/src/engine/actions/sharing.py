@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.actions.base import Slots, action
-from engine.linux import mounts, namespaces, paths, processes
+from engine.linux import mounts, namespaces, paths
+
+if TYPE_CHECKING:
+    import socket
 
 _RESOLVE = paths.RESOLVE_IN_ROOT | paths.RESOLVE_NO_MAGICLINKS | paths.RESOLVE_NO_SYMLINKS
 _ATTRIBUTES = mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
@@ -38,6 +41,8 @@ class TakeMount(NamedTuple):
 
     def run(self, slots: Slots) -> None:
         """Copy it. Raises ``OSError``: ESRCH when the process has ended, ELOOP when the path holds a link."""
+        from engine.linux import processes  # the shim has it; the command, which only describes, has no need of it
+
         namespace = namespaces.open_namespace(self.pid, "mount")
         try:
             if not processes.alive(processes.Identity(self.pid, self.start_time, self.boot_id)):
@@ -54,11 +59,13 @@ class TakeMount(NamedTuple):
 
 
 def _copied(namespace: int, path: str) -> int:
+    import socket  # as above
+
     ours, theirs = socket.socketpair()
     with ours, theirs:
         child = os.fork()
         if not child:
-            _copy_and_exit(namespace, path, theirs)
+            _copy_and_exit(namespace, path, theirs, socket.send_fds)
         theirs.close()
         _data, descriptors, _flags, _address = socket.recv_fds(ours, 1, 1)
     _pid, status = os.waitpid(child, 0)
@@ -69,13 +76,15 @@ def _copied(namespace: int, path: str) -> int:
     return descriptors[0]
 
 
-def _copy_and_exit(namespace: int, path: str, channel: socket.socket) -> None:
+def _copy_and_exit(
+    namespace: int, path: str, channel: socket.socket, send_fds: Callable[[socket.socket, list[bytes], list[int]], int]
+) -> None:
     """Run in the child, in the other's mount namespace: nothing is imported there. Exits with 0 or the errno."""
     try:
         namespaces.setns(namespace, namespaces.CLONE_NEWNS)
         root = os.open("/", os.O_PATH | os.O_DIRECTORY)
         place = paths.openat2(root, path.lstrip("/"), os.O_PATH, resolve=_RESOLVE)
-        socket.send_fds(channel, [b"."], [mounts.open_tree(place)])
+        send_fds(channel, [b"."], [mounts.open_tree(place)])
         os._exit(0)
     except OSError as error:
         os._exit(error.errno or errno.EIO)
