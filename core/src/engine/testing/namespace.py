@@ -125,7 +125,7 @@ class NamespaceContract:
         _need(driver, "user", "net")
         choices = {"net": New(), "user": New()}
         owner, mine = entered(driver, choices, lambda: (_owner("/proc/self/ns/net"), own("user")))
-        assert f"user:[{owner}]" == mine
+        assert f"user:[{owner}]" == mine != own("user")
 
     def test_host_and_domain_name_are_set_inside_alone(self, driver: NamespaceDriver) -> None:
         """The names of a uts namespace are set, and the host's are not changed."""
