@@ -25,15 +25,15 @@ def lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["-v"], ["--debug", "--version"]])
-def test_version(arguments: list[str], capsys: Capture) -> None:
-    assert run(arguments) == 0
-    assert capsys.readouterr().out == f"engine {__version__}\n"
+def test_version(arguments: list[str]) -> None:
+    program = [sys.executable, "-c", "from engine.cli.main import main; main()", *arguments]
+    assert subprocess.run(program, capture_output=True, text=True, check=True).stdout == f"engine {__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["help"], ["--debug", "--help"], ["--debug"]])
-def test_overview_names_every_command(arguments: list[str], capsys: Capture) -> None:
+def test_overview_names_every_command(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 0
-    out = capsys.readouterr().out
+    out = capfd.readouterr().out
     assert out.strip() == overview()
     for name in COMMANDS:
         assert f"\n  {name} " in out

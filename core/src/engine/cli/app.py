@@ -18,6 +18,7 @@ from engine import __version__
 from engine.cli.commands import COMMANDS, overview
 from engine.cli.failures import end_with_the_reader, nobody_reads, report
 from engine.cli.lean import lighten
+from engine.cli.output import write
 from engine.cli.places import Places
 from engine.errors import InvalidInput
 
@@ -75,10 +76,10 @@ def options(
     """Keep what is said before the command, for the command."""
     ctx.obj = Places(root, state, debug)
     if version:
-        print(f"engine {__version__}")
+        write(f"engine {__version__}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        print(overview())
+        write(overview())
         raise typer.Exit
 
 
