@@ -7,7 +7,7 @@ command's process, with the permissions of the files.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.actions import execute
 from engine.actions.base import Action, Phase, Step
@@ -58,8 +58,8 @@ def device_writes(group: Group, policy: cgroup_devices.Policy) -> list[Limit]:
     return cgroup_devices.v1_difference(policy, now)
 
 
-def apply(group: Group, limits: Sequence[Limit], last: Action | None, *, plugin: str) -> None:
-    """Write the limits in order, then run ``last``; on a failure write what was there before, backwards.
+def apply(group: Group, limits: Sequence[Limit], then: Callable[[], object] | None = None, *, plugin: str) -> None:
+    """Write the limits in order, then call ``then``; on a failure write what was there before, backwards.
 
     Raises `KernelError` naming the limit that was refused, and those that could not be put back.
     """
@@ -67,14 +67,19 @@ def apply(group: Group, limits: Sequence[Limit], last: Action | None, *, plugin:
     try:
         for limit in limits:
             before = _before(group, limit)
-            execute.run([_step(write(group, limit), plugin)], {})
+            run(write(group, limit), plugin)
             undo[:0] = [_step(write(group, one), plugin) for one in before]
-        if last is not None:
-            execute.run([_step(last, plugin)], {})
+        if then is not None:
+            then()
     except EngineError as error:
         if lost := _put_back(undo):
             error.what += f"; these are changed and could not be put back: {'; '.join(lost)}"
         raise
+
+
+def run(action: Action, plugin: str) -> None:
+    """Run one action on a group that exists. Raises `KernelError` with the action's sentence."""
+    execute.run([_step(action, plugin)], {})
 
 
 def read_back(group: Group, limits: Sequence[Limit], *, devices: bool) -> dict[str, str]:

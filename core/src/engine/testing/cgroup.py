@@ -8,7 +8,8 @@ A plugin's whole test module is a subclass with a fixture::
             return MyDriver
 
 ``make_driver`` makes the driver from a `CgroupConfig`: the suite gives each check a mark of its own. ``parent`` is a
-cgroup parent in the driver's own syntax, other than the default. A plan is carried out by a process that does what the
+cgroup parent in the driver's own syntax, other than the default, and ``parents_stay`` tells whether the driver leaves
+parents that it made. A plan is carried out by a process that does what the
 shim does (`engine.testing.cgroup_shim`); limits are judged by what happens to processes, not by reading files back. A
 check that needs a capability is skipped unless the driver declares it, and another one makes sure that a driver
 refuses by name what it does not declare. The checks need root, or whatever the driver needs.

@@ -95,10 +95,10 @@ class LifecycleChecks(CgroupChecks):
             assert orphan in members(path), path
 
     def test_group_names_the_same_place_as_the_plan(self, bench: Bench) -> None:
-        """`group` finds what `plan` described, while it exists."""
+        """`group` finds what `plan` described, while it exists; perhaps in more hierarchies, if it was made there."""
         name = bench.name()
         container = bench.start({}, SLEEP, name=name)
-        assert bench.driver.group(name) == container.group
+        assert set(container.group.directories) <= set(bench.driver.group(name).directories)
 
     def test_two_marks_never_share_a_group(self, bench: Bench) -> None:
         """Two roots of the engine may use the same name: not one directory is common, nor what a runtime is told."""
@@ -116,11 +116,11 @@ class LifecycleChecks(CgroupChecks):
         default = bench.driver.group(name)
         there = [path for path in _parents(bench, name) if os.path.exists(path)]
         container = bench.start({}, SLEEP, parent=bench.parent, name=name)
-        assert container.group == bench.driver.group(name, parent=bench.parent)
+        assert set(container.group.directories) <= set(bench.driver.group(name, parent=bench.parent).directories)
         assert not set(container.group.directories) & set(default.directories)
         assert container.pid in members(container.group.directories[0])
         assert container.remove() == []
-        assert [path for path in _parents(bench, name) if os.path.exists(path)] == there
+        assert bench.parents_stay or [path for path in _parents(bench, name) if os.path.exists(path)] == there
 
     def test_freezing_stops_all_progress(self, bench: Bench) -> None:
         """A frozen group gets no processor time, and goes on where it was when it is thawed."""
@@ -164,7 +164,7 @@ class LifecycleChecks(CgroupChecks):
         container.read_line()
         assert execute.undo(container.steps, {}) == []
         assert not existing(container.plan)
-        assert [path for path in _parents(bench, name, "") if os.path.exists(path)] == there
+        assert bench.parents_stay or [path for path in _parents(bench, name, "") if os.path.exists(path)] == there
         assert execute.undo(container.steps, {}) == []
 
     def test_a_name_can_be_used_again_at_once(self, bench: Bench) -> None:

@@ -14,7 +14,17 @@ from engine.testing.cgroup_support import MIB, SPIN, Bench, CgroupChecks, Contai
 
 NULL, ZERO = {"type": "c", "major": 1, "minor": 3}, {"type": "c", "major": 1, "minor": 5}
 AFFINITY = "import os; input(); print(sorted(os.sched_getaffinity(0)))\n" * 2
-ALLOCATE = "import sys; print('up', flush=True); input(); held = b'x' * (200 << 20); print('held', flush=True); input()"
+ALLOCATE = """
+import os
+print('up', flush=True)
+input()
+child = os.fork()
+if child == 0:
+    held = b'x' * (200 << 20)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+input()
+"""
 FORK = """
 import os, time
 children = 0
@@ -56,9 +66,9 @@ class LimitsChecks(CgroupChecks):
         for container in (many, few):
             container.read_line()
         before = [cpu_ns(bench, container) for container in (many, few)]
-        time.sleep(1.0)
+        eventually(lambda: cpu_ns(bench, few) > before[1] + 30_000_000, "the group with few shares gets some time")
         had = [cpu_ns(bench, container) - was for container, was in zip((many, few), before, strict=True)]
-        assert had[0] > 4 * had[1] > 0
+        assert had[0] > 4 * had[1]
 
     def test_cpuset_restricts_affinity(self, bench: Bench) -> None:
         """The processors of the list are all that the scheduler gives."""
@@ -71,13 +81,16 @@ class LimitsChecks(CgroupChecks):
         assert container.read_line() == f"[{last}]"
 
     def test_allocation_past_the_limit_is_killed_and_counted(self, bench: Bench) -> None:
-        """The kernel's out-of-memory killer ends it, inside the group alone, and the counter says so."""
+        """The kernel's out-of-memory killer ends the process that allocates, and the counter says so.
+
+        Its parent stays, because some drivers' groups vanish together with their last process.
+        """
         bench.needs(Capability.MEMORY, Capability.STATISTICS)
         container = bench.start(limits(memory=memory_limit(bench, 64)), ALLOCATE)
         container.read_line()
         assert bench.driver.statistics(container.group).oom_kills == 0
         container.say()
-        assert container.wait() == -signal.SIGKILL
+        assert container.read_line() == str(-signal.SIGKILL)
         assert bench.driver.statistics(container.group).oom_kills == 1
 
     def test_allocation_below_the_limit_lives(self, bench: Bench) -> None:
@@ -86,7 +99,7 @@ class LimitsChecks(CgroupChecks):
         container = bench.start(limits(memory=memory_limit(bench, 300)), ALLOCATE)
         container.read_line()
         container.say()
-        assert container.read_line() == "held"
+        assert container.read_line() == "0"
 
     def test_the_process_past_the_limit_is_refused(self, bench: Bench) -> None:
         """With a limit of 10 a process has nine children, and the next fork fails with EAGAIN."""

@@ -145,10 +145,11 @@ class Container:
 class Bench:
     """What a check gets: the driver, others like it, and containers that are removed when the check ends."""
 
-    def __init__(self, make_driver: MakeDriver, node: str, parent: str) -> None:
+    def __init__(self, make_driver: MakeDriver, node: str, parent: str, *, parents_stay: bool = False) -> None:
         self.mark = hashlib.sha256(f"{node} {os.getpid()} {time.monotonic_ns()}".encode()).hexdigest()[:8]
         self.make_driver = make_driver
         self.parent = parent
+        self.parents_stay = parents_stay
         self.driver = self.with_mark(self.mark)
         self._containers: list[Container] = []
         self._names = 0
@@ -188,7 +189,9 @@ class CgroupChecks:
     """The base of the suite's parts: the fixtures."""
 
     parent = "/engine-suite"
-    """A parent other than the default, in the driver's own syntax; removed again with its last group if it is made."""
+    """A parent other than the default, in the driver's own syntax."""
+    parents_stay = False
+    """Whether parents that were made along with a group stay when it goes, as systemd's slices do."""
 
     @pytest.fixture
     def make_driver(self) -> MakeDriver:
@@ -198,7 +201,7 @@ class CgroupChecks:
     @pytest.fixture
     def bench(self, make_driver: MakeDriver, request: pytest.FixtureRequest) -> Iterator[Bench]:
         """Make the driver, and clean up after the check."""
-        bench = Bench(make_driver, request.node.nodeid, self.parent)
+        bench = Bench(make_driver, request.node.nodeid, self.parent, parents_stay=self.parents_stay)
         try:
             yield bench
         finally:

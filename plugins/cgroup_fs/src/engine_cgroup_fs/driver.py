@@ -92,12 +92,16 @@ class CgroupFs(CgroupDriver):
         cgroup_files.must_exist(group, plugin=NAME)
         version = self._layout.version
         limits = writes_for(resources, version, cgroup_files.present(group, version), driver=NAME)
-        rules, last = resources.get("devices"), None
+        rules = resources.get("devices")
         if rules and "devices" in group.v1:
             limits += cgroup_files.device_writes(group, cgroup_devices.policy(rules))
-        elif rules:
-            last = self._devices(group, resources)[0]
-        cgroup_files.apply(group, limits, last, plugin=NAME)
+        last = self._devices(group, resources) if "devices" not in group.v1 else []
+
+        def filter_devices() -> None:
+            for action in last:
+                cgroup_files.run(action, NAME)
+
+        cgroup_files.apply(group, limits, filter_devices, plugin=NAME)
 
     def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
         """Return the text of the file behind each limit."""

@@ -17,7 +17,7 @@ from engine.actions.base import Action, Phase, Step
 from engine.contracts import cgroup_files
 from engine.contracts.cgroup import Capability, CgroupConfig, CgroupDriver, CgroupPlan, Statistics, UnitCall
 from engine.contracts.common import Probe
-from engine.errors import InvalidInput
+from engine.errors import EngineError, InvalidInput
 from engine.linux import cgroups
 from engine.linux.cgroups import Group
 from engine.spec import cgroup_devices
@@ -77,7 +77,7 @@ class CgroupSystemd(CgroupDriver):
         entrances, inside = actions.entrance(Group(self._layout.own_part(group), ""), NAME)
         arguments = {
             "unit": unit,
-            "properties": [list(one) for one in (*_fixed(unit, slice_name), *wanted)],
+            "properties": [[*one[:-1], list(one.limits)] for one in (*_fixed(unit, slice_name), *wanted)],
             "expected": [list(one) for one in verify.expected(group, limits, wanted)],
         }
         return CgroupPlan(
@@ -99,10 +99,8 @@ class CgroupSystemd(CgroupDriver):
 
     def run_unit(self, arguments: Mapping[str, Any], pid: int) -> None:
         """Make the scope around ``pid``, and look whether the kernel holds what systemd was asked for."""
-        wanted = [
-            Property(name, signature, value, tuple(limits))
-            for name, signature, value, limits in arguments["properties"]
-        ]
+        rows = arguments["properties"]
+        wanted = [Property(name, signature, value, tuple(limits)) for name, signature, value, limits in rows]
         self._systemd().start_scope(arguments["unit"], pid, wanted)
         verify.check([verify.Expected(*row) for row in arguments["expected"]])
 
@@ -113,16 +111,21 @@ class CgroupSystemd(CgroupDriver):
         now = cgroup_files.present(group, self._layout.version)
         limits = writes_for(resources, self._layout.version, now, driver=NAME)
         wanted = self._properties(resources, now)
-        before = self._systemd().properties(unit, _once(wanted)) if wanted else []
-        try:
-            if wanted:
-                self._systemd().set_properties(unit, wanted)
-                verify.check(verify.expected(group, limits, wanted))
-            cgroup_files.apply(group, _without(limits, wanted), None, plugin=NAME)
-        except BaseException:
-            if before:
-                self._systemd().set_properties(unit, _restoring(before))
-            raise
+        early, late = _around(limits, wanted)
+
+        def change() -> None:
+            before = self._systemd().properties(unit, _once(wanted)) if wanted else []
+            try:
+                if wanted:
+                    self._systemd().set_properties(unit, wanted)
+                    verify.check(verify.expected(group, limits, wanted))
+                cgroup_files.apply(group, late, plugin=NAME)
+            except EngineError:
+                if before:
+                    self._systemd().set_properties(unit, _restoring(before))
+                raise
+
+        cgroup_files.apply(group, early, change, plugin=NAME)
 
     def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
         """Return the text of the file behind each limit."""
@@ -200,6 +203,18 @@ def _without(limits: list[Limit], wanted: list[Property]) -> list[Limit]:
     """Return the limits that no property holds."""
     held = {name for one in wanted for name in one.limits}
     return [limit for limit in limits if limit.name not in held]
+
+
+def _around(limits: list[Limit], wanted: list[Property]) -> tuple[list[Limit], list[Limit]]:
+    """Return what no property holds, split into what must be written before the properties and what after.
+
+    The translation orders the limits of a running group; v1's limit of memory and swap together, for one, has to grow
+    before the memory limit does.
+    """
+    loose = _without(limits, wanted)
+    last_held = {limit.controller: position for position, limit in enumerate(limits) if limit not in loose}
+    early = [limit for limit in loose if limits.index(limit) < last_held.get(limit.controller, 0)]
+    return early, [limit for limit in loose if limit not in early]
 
 
 def _once(wanted: list[Property]) -> list[Property]:
