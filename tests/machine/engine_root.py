@@ -13,11 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.machine import marks, processes, snapshot
+from tests.machine import marks, processes, removal, snapshot
 
 ENGINE = Path(sys.executable).parent / "engine"
-PLACE = Path("/var/tmp")
-"""Where roots are made: on the machine's disk, since an overlay's upper layer cannot lie on another overlay."""
 
 
 class EngineRoot:
@@ -29,7 +27,7 @@ class EngineRoot:
 
     def __init__(self, mark: str) -> None:
         self.mark = mark
-        self.place = PLACE / mark
+        self.place = marks.PLACE / mark
         self.root = self.place / "root"
         self.state = self.place / "state"
         self.cgroups = marks.of_engine_root(self.root)
@@ -106,25 +104,5 @@ class EngineRoot:
         for process in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-        for mount in reversed(list(snapshot.mounts())):
-            if self.mark in mount.name:
-                subprocess.run(["umount", "--lazy", mount.name.rpartition(" (id ")[0]], check=False)
-        for device in snapshot.loop_devices():
-            if self.mark in device.name:
-                subprocess.run(["losetup", "--detach", f"/dev/{device.name.split()[0]}"], check=False)
-        for cgroup in sorted(snapshot.cgroups(), reverse=True):
-            if self._bears_mark(cgroup.name):
-                _remove_cgroup(cgroup.name)
+        removal.remove(self._bears_mark)
         shutil.rmtree(self.place)
-
-
-def _remove_cgroup(directory: str) -> None:
-    """Remove one cgroup; the kernel may say EBUSY for a moment after its last process died."""
-    deadline = time.monotonic() + 5
-    while os.path.isdir(directory):
-        try:
-            os.rmdir(directory)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

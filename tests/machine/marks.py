@@ -25,6 +25,10 @@ def begin_run() -> str:
     return os.environ.setdefault(RUN, os.urandom(3).hex())
 
 
+PLACE = Path("/var/tmp")
+"""Where engine roots are made: on the machine's disk, since an overlay's upper layer cannot lie on another overlay."""
+
+
 def of_run() -> str:
     """Return the beginning of every mark of this run."""
     return f"{PREFIX}{begin_run()}"

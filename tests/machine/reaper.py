@@ -1,20 +1,22 @@
 """Run a command as the parent of everything it leaves behind: ``python -m tests.machine.reaper COMMAND…``.
 
 A subreaper (prctl(2)) inherits the orphans below it instead of PID 1: they are reaped at once, and whatever still runs
-when the command has ended is known to be its own. That is killed here, so that even a failed run leaves no process; the
-run itself has reported it before (`tests.machine.plugin`). Exits as the command did.
+when the command has ended is known to be its own. That is killed here, and what bears the run's mark is taken away, so
+that even a run that was killed leaves nothing; one that was not has reported it before (`tests.machine.plugin`). Exits
+as the command did.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
 
 from engine.linux.syscalls import prctl
-from tests.machine import processes
+from tests.machine import marks, processes, removal
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -54,6 +56,7 @@ def _reap_all() -> bool:
 
 def main(command: list[str]) -> int:
     """Run the command; return its exit status once nothing of it is left."""
+    mark = marks.of_run()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     os.environ[processes.REAPER] = str(os.getpid())
     pid = os.posix_spawnp(command[0], command, os.environ)
@@ -62,6 +65,9 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: os.kill(pid, number))
     code = reap_until(pid)
     kill_descendants()
+    removal.remove(lambda name: mark in name)
+    for directory in marks.PLACE.glob(f"{mark}*"):
+        shutil.rmtree(directory)
     return code
 
 

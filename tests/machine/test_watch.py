@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,37 +21,32 @@ Result = subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def inner_run() -> Iterator[str]:
-    """Return the digits of a run inside this one; take away what it leaves."""
+    """Return the digits of a run inside this one, of which nothing may be left once its reaper has ended."""
     digits = os.urandom(3).hex()
     yield digits
-    mark = marks.PREFIX + digits
-    for process in processes.everything().values():
-        if f"{marks.RUN}={digits}" in process.environment:
-            os.kill(process.pid, signal.SIGKILL)
-    for mount in snapshot.mounts():
-        if mark in mount.name:
-            subprocess.run(["umount", mount.name.partition(" ")[0]], check=True)
-    for device in snapshot.loop_devices():
-        if mark in device.name:
-            subprocess.run(["losetup", "--detach", f"/dev/{device.name.split()[0]}"], check=True)
-    for cgroup in snapshot.cgroups():
-        if mark in cgroup.name:
-            os.rmdir(cgroup.name)
+    assert not [thing for thing in snapshot.take() if marks.PREFIX + digits in thing.name]
+    assert not list(marks.PLACE.glob(f"{marks.PREFIX}{digits}*"))
+    everything = processes.everything().values()
+    assert not [process for process in everything if f"{marks.RUN}={digits}" in process.environment]
 
 
-def run_pytest(directory: Path, digits: str, body: str, *arguments: str, ci: bool = False) -> Result:
-    """Run one test module in a pytest of its own, under a reaper of its own."""
+def inner_command(directory: Path, digits: str, body: str, *arguments: str, ci: bool = False) -> dict[str, Any]:
+    """Return what subprocess needs to run one test module in a pytest of its own, under a reaper of its own."""
     (directory / "test_inner.py").write_text(
-        "import os, pathlib, subprocess, sys\nimport pytest\nfrom tests.machine import marks, snapshot\n" + body
+        "import os, pathlib, subprocess, sys, time\nimport pytest\nfrom tests.machine import marks, snapshot\n" + body
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TESTRUN", "PYTEST_"))}
     environment |= {marks.RUN: digits, "CI": "true" if ci else "", "TESTRUN_PATIENCE": "0.5"}
     command = [sys.executable, "-m", "tests.machine.reaper", sys.executable, "-m", "pytest"]
     options = ["-q", "-p", "tests.machine.plugin", "-p", "no:cacheprovider", f"--rootdir={directory}"]
     options += [f"--basetemp={directory}/base", *arguments, str(directory / "test_inner.py")]
-    return subprocess.run(
-        command + options, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False
-    )
+    return {"args": command + options, "cwd": ROOT, "env": environment, "text": True}
+
+
+def run_pytest(directory: Path, digits: str, body: str, *arguments: str, ci: bool = False) -> Result:
+    """Run one test module to its end."""
+    command = inner_command(directory, digits, body, *arguments, ci=ci)
+    return subprocess.run(**command, capture_output=True, timeout=90, check=False)
 
 
 def test_a_clean_run_passes(tmp_path: Path, inner_run: str) -> None:
@@ -94,6 +90,26 @@ def test_a_process_without_any_mark_is_known_by_descent_and_killed(tmp_path: Pat
     pid = int(line.split()[1].rstrip(":"))
     process = processes.read(pid)
     assert process is None or os.stat(f"/proc/{pid}").st_ctime > started + 60
+
+
+KILLED = """
+def test_killed(engine_root):
+    place = engine_root.root / "mounted"
+    place.mkdir()
+    subprocess.run(['mount', '-t', 'tmpfs', 'x', place], check=True)
+    os.mkdir(f'{snapshot.cgroup_hierarchies()[-1]}/{engine_root.mark}')
+    print('ready', flush=True)
+    time.sleep(300)
+"""
+
+
+def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path, inner_run: str) -> None:
+    command = inner_command(tmp_path, inner_run, KILLED, "--capture=no")
+    with subprocess.Popen(**command, stdout=subprocess.PIPE) as run:
+        assert run.stdout
+        assert any("ready" in line for line in run.stdout)
+        run.terminate()
+        assert run.wait(30) == 128 + signal.SIGTERM
 
 
 def test_a_failed_run_keeps_its_status(tmp_path: Path, inner_run: str) -> None:
