@@ -42,7 +42,7 @@ class Kept:
         fields: dict[str, Any] = {
             "directory": str(self.directory), "state": str(self.state), "stage": "plain_stage", "paths": [str(HERE)],
             "task": task, "group": None, "unit": False, "sink": None, "stdin": "once", "attach": True, "sync": True,
-            "timeout": 0, "remover": (),
+            "timeout": 0, "reaper": (), "reaper_environment": {},
         }  # fmt: skip
         shim = launch()
         self.launched.append(shim)
@@ -197,21 +197,21 @@ def test_a_launcher_that_dies_before_the_plan_leaves_nothing(kept: Kept) -> None
     assert os.waitstatus_to_exitcode(os.waitpid(shim.pid, 0)[1]) == 0
 
 
-def test_the_remover_runs_when_the_launcher_is_gone(kept: Kept, tmp_path: Path) -> None:
+def test_the_reaper_runs_when_the_launcher_is_gone(kept: Kept, tmp_path: Path) -> None:
     done = tmp_path / "removed"
     program = f"open({str(done)!r}, 'w').close()"
-    connection = kept.start("/bin/true", attach=False, remover=(sys.executable, "-I", "-c", program))
+    connection = kept.start("/bin/true", attach=False, reaper=(sys.executable, "-I", "-c", program))
     connection.close()
     kept.launched.pop().reap()
     assert done.exists()
 
 
-def test_the_remover_does_not_run_when_the_launcher_removed(kept: Kept, tmp_path: Path) -> None:
+def test_the_reaper_does_not_run_when_the_launcher_did_its_work(kept: Kept, tmp_path: Path) -> None:
     done = tmp_path / "removed"
     program = f"open({str(done)!r}, 'w').close()"
-    connection = kept.start("/bin/true", remover=(sys.executable, "-I", "-c", program))
+    connection = kept.start("/bin/true", reaper=(sys.executable, "-I", "-c", program))
     read_all(connection)
-    connection.sendall(protocol.control({"op": "removed"}))
+    connection.sendall(protocol.control({"op": "settled"}))
     kept.launched[0].close()
     kept.launched.pop().reap()
     assert not done.exists()

@@ -10,7 +10,9 @@ from time import time_ns
 
 from engine.containers import erase, joining, naming
 from engine.containers.engine import Engine
+from engine.containers.telling import tell
 from engine.contracts.cgroup import Capability as CgroupCapability
+from engine.contracts.observer import Topic
 from engine.contracts.storage import Capability as StorageCapability
 from engine.errors import Unsupported
 from engine.images import host
@@ -88,6 +90,7 @@ def create(engine: Engine, options: RunOptions) -> Record:
         raise
     with engine.store.transaction() as connection:
         containers.set_phase(connection, record.id, "ready")
+    tell(Topic.CREATE, record)
     return replace(record, phase="ready")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from engine.containers import erase, locks, status, stopping
 from engine.containers.engine import Engine
+from engine.containers.telling import tell
+from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.metadata import containers
 
@@ -23,4 +25,5 @@ def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
         stopping.kill_and_wait(engine, record)
     with locks.locked(engine.layout, record.id):
         erase.ended(engine, record)
+    tell(Topic.DESTROY, record)
     return record.id

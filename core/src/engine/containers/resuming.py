@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from engine.containers import erase, locks, recover, starting, status
-from engine.containers.console import Console
+from engine.containers import ending, recover, starting, status
 from engine.containers.engine import Engine
-from engine.containers.running import finish
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.spec.builder import STOP_SIGNAL_ANNOTATION
@@ -59,14 +57,5 @@ def resume_attached(engine: Engine, wanted: str, *, stdin: bool, detach_keys: by
     record = containers.find(engine.store.connection, wanted)
     options = RunOptions.from_plain(record.options)
     started = starting.start(engine, record, attach=True)
-    engine.close()
     stdin = stdin and options.interactive
-    ended = Console(started.shim.connection, stdin=stdin, tty=options.tty, detach_keys=detach_keys).run()
-    if ended is None:
-        started.shim.close()
-        return 0
-    if options.rm:
-        with locks.locked(engine.layout, record.id):
-            erase.ended(engine, record)
-    finish(started.shim)
-    return ended.code
+    return ending.stay(engine, record, started.shim, stdin=stdin, detach_keys=detach_keys)

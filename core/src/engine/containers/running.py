@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
-from engine.containers import creating, erase, locks, recover, removal, starting
-from engine.containers.console import Console
+from engine.containers import creating, ending, recover, removal, starting
 from engine.containers.engine import Engine
 from engine.errors import EngineError
 from engine.metadata.containers import Record
-from engine.shim import protocol
-from engine.shim.launch import Launched, launch
+from engine.shim.launch import launch
 from engine.spec.options import RunOptions
 
 
@@ -38,23 +35,4 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
     if options.detach:
         shim.close()
         return 0
-    if options.tty:
-        engine.close()  # the console forks
-    console = Console(shim.connection, stdin=options.interactive, tty=options.tty, detach_keys=detach_keys)
-    ended = console.run()
-    if ended is None:
-        shim.close()
-        return 0
-    if options.rm:
-        with locks.locked(engine.layout, record.id):
-            erase.ended(engine, record)
-    finish(shim)
-    return ended.code
-
-
-def finish(shim: Launched) -> None:
-    """Tell the shim that all is done, and wait for its end: when the command returns, nothing of the run is left."""
-    with suppress(BrokenPipeError):  # it did not wait for the word
-        shim.connection.sendall(protocol.control({"op": "removed"}))
-    shim.close()
-    shim.reap()
+    return ending.stay(engine, record, shim, stdin=options.interactive, detach_keys=detach_keys)

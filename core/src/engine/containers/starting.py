@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time_ns
@@ -13,8 +12,10 @@ from engine import plugins
 from engine.actions.base import Phase, Step
 from engine.actions.rootfs import MountRootfs
 from engine.actions.task import Task
-from engine.containers import client, joining, locks, recover, status
+from engine.containers import client, ending, joining, locks, recover, status
 from engine.containers.engine import Engine
+from engine.containers.telling import tell
+from engine.contracts.observer import Topic
 from engine.errors import Conflict, EngineError
 from engine.metadata import containers
 from engine.metadata.containers import Record
@@ -69,6 +70,7 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> S
     saved = replace(record, started=time_ns(), applied=_read_back(engine, record, cgroup))
     with engine.store.transaction() as connection:
         containers.save(connection, saved)
+    tell(Topic.START, saved)
     return Started(saved, shim, pid)
 
 
@@ -101,6 +103,7 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
         steps += [*cgroup.before, *cgroup.inside, *cgroup.after]
     steps += [*namespaces.steps, *runtime.plan(spec, namespaces), *joining.shared_memory(engine, options)]
     log = engine.log(record.log, options.log_opts)
+    command, environment = ending.reaper(engine, record)
     task = Task(
         id=record.id,
         bundle=str(directory),
@@ -124,7 +127,8 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
         attach=attach,
         sync=not options.rm,
         timeout=options.timeout or 0,
-        remover=_remover(engine, record) if options.rm else (),
+        reaper=command,
+        reaper_environment=environment,
     )
     return plan, cgroup
 
@@ -151,12 +155,6 @@ def _stdin(options: RunOptions) -> str:
     if not options.interactive:
         return "none"
     return "open" if options.detach else "once"
-
-
-def _remover(engine: Engine, record: Record) -> list[str]:
-    program = "from engine.cli.main import main; main()"
-    where = ["--root", str(engine.layout.root), "--state", str(engine.layout.state)]
-    return [sys.executable, "-c", program, *where, "rm", "--force", record.id]
 
 
 def _read_back(engine: Engine, record: Record, cgroup: CgroupPlan) -> dict[str, str]:

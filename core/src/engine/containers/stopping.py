@@ -8,6 +8,8 @@ from time import monotonic, sleep
 
 from engine.containers import client, locks, recover, status
 from engine.containers.engine import Engine
+from engine.containers.telling import tell
+from engine.contracts.observer import Topic
 from engine.errors import Conflict, StateError
 from engine.linux import processes
 from engine.metadata import containers
@@ -32,6 +34,7 @@ def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
         client.await_exit(connection, timeout + _SHIM_GRACE)
     if status.of(engine.layout, record).running:
         kill_and_wait(engine, record)
+    tell(Topic.STOP, record)
     return record.id
 
 
@@ -43,6 +46,7 @@ def kill(engine: Engine, wanted: str, *, number: int, everything: bool = False) 
         raise Conflict(f"container {record.name!r} is not running", fix="`engine ps -a` shows what became of it.")
     with connection:
         client.ask(connection, {"op": "signal", "signal": number, "all": everything})
+    tell(Topic.KILL, record, signal=str(number))
     return record.id
 
 

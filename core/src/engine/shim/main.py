@@ -101,7 +101,7 @@ def isolate() -> None:
 def open_report(directory: str) -> None:
     """Make standard error the file ``shim.log`` in the container's directory."""
     fd = os.open(f"{directory}/shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    os.dup2(fd, 2, inheritable=False)
+    os.dup2(fd, 2)
     os.close(fd)
 
 
@@ -149,7 +149,7 @@ def refuse(launcher: socket.socket, error: Exception) -> None:
 
 
 def say_goodbye(loop: Loop, server: Server, container: Container, launcher: Connection) -> None:
-    """Clean up, tell every client, and see to it that ``--rm`` is kept."""
+    """Clean up, tell every client, and see to it that what the launcher would do now is done."""
     ended = container.finish()
     server.stop_listening()
     attached = launcher if container.plan.attach and not launcher.closed else None
@@ -157,14 +157,14 @@ def say_goodbye(loop: Loop, server: Server, container: Container, launcher: Conn
         connection.send(protocol.exit_frame(ended))
         if connection is not attached:
             connection.finish()
-    removed = False
+    settled = False
 
     def on_frame(_connection: Connection, kind: int, payload: bytes) -> None:
-        nonlocal removed
-        removed = removed or (kind == protocol.CONTROL and json.loads(payload).get("op") == "removed")
+        nonlocal settled
+        settled = settled or (kind == protocol.CONTROL and json.loads(payload).get("op") == "settled")
 
     if attached is not None:
         attached.on_frame = on_frame
     loop.run(lambda: not server.connections)
-    if container.plan.remover and not removed:
-        os.execv(container.plan.remover[0], list(container.plan.remover))
+    if container.plan.reaper and not settled:
+        os.execve(container.plan.reaper[0], list(container.plan.reaper), dict(container.plan.reaper_environment))

@@ -23,7 +23,8 @@ class Plan(NamedTuple):
     ``attach``      the launcher's connection is the first attached client
     ``sync``        the exit record is on disk before anyone is told (not needed when it is removed at once)
     ``timeout``     seconds after which the container is killed; 0: never
-    ``remover``     command that removes the container when it ended and the launcher is gone (``--rm``); empty: keep
+    ``reaper``      command to execute when the container has ended and the launcher, which would have done its work, is
+                    gone; empty: none. ``reaper_environment``: what it gets as environment
     """
 
     directory: str
@@ -38,7 +39,8 @@ class Plan(NamedTuple):
     attach: bool
     sync: bool
     timeout: float
-    remover: Sequence[str]
+    reaper: Sequence[str]
+    reaper_environment: Mapping[str, str]
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready data."""
