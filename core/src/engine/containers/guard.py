@@ -32,7 +32,10 @@ class TerminalGuard:
         self._restore()
         os.write(self._writing, b"x")
         os.close(self._writing)
-        os.waitpid(self._child, 0)
+        try:
+            os.waitpid(self._child, 0)
+        except ChildProcessError:  # whoever started us ignores SIGCHLD, so the kernel has reaped it
+            return
 
     def _watch(self) -> None:
         """Wait in the child, in a session's background where no key reaches it, and never return."""

@@ -8,6 +8,7 @@ is known: it imports its modules while the command still computes.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 
@@ -26,7 +27,10 @@ class Launched:
 
     def reap(self) -> None:
         """Wait for the shim to end: it does so at once when told that all is done."""
-        os.waitpid(self.pid, 0)
+        try:
+            os.waitpid(self.pid, 0)
+        except ChildProcessError:  # whoever started us ignores SIGCHLD, so the kernel has reaped it
+            return
 
 
 _prepared: list[Launched] = []
@@ -59,5 +63,6 @@ def _spawn() -> Launched:
             ],
             setsid=True,
             setsigmask=(),
+            setsigdef=(signal.SIGCHLD,),  # ignored, as some parents leave it, it would take away exit statuses
         )
     return Launched(pid, ours)
