@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from time import monotonic, sleep
 
@@ -18,6 +19,8 @@ from engine.shim import protocol
 
 _SHIM_GRACE = 15.0
 """How long the shim may take beyond the stop timeout before the command does the work without it."""
+_DEATH = 5.0
+"""Seconds that the kernel may take to end a process that was killed."""
 
 
 def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
@@ -52,7 +55,8 @@ def kill(engine: Engine, wanted: str, *, number: int, everything: bool = False) 
 
 def kill_and_wait(engine: Engine, record: Record) -> None:
     """Kill a container, through its shim if that answers, else by its cgroup, and wait until it is gone."""
-    connection = client.connect(engine.layout, record.id)
+    shim = status.of(engine.layout, record).shim
+    connection = None if shim and processes.is_stopped(shim) else client.connect(engine.layout, record.id)
     if connection is not None:
         with connection:
             connection.settimeout(_SHIM_GRACE)
@@ -84,13 +88,16 @@ def _without_shim(engine: Engine, record: Record) -> None:
 
 
 def _kill(pid: int) -> None:
-    """Kill through a pidfd, so that a pid that was taken meanwhile is not hit."""
+    """Kill through a pidfd, so that a pid that was taken meanwhile is not hit, and wait until it is gone."""
     try:
         pidfd = processes.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
         processes.pidfd_send_signal(pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll(_DEATH * 1000)
     except ProcessLookupError:
         return
     finally:

@@ -120,6 +120,14 @@ def alive(process: Identity) -> bool:
     return start_time == process.start_time and state not in {b"Z", b"X"}
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped by a signal or a tracer, so that it will answer nobody."""
+    try:
+        return _state_and_start(pid)[0] in {b"T", b"t"}
+    except ProcessLookupError:
+        return False
+
+
 def boot_id() -> str:
     """Return the random id that the kernel made when it booted."""
     with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
