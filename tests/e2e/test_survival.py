@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from tests.e2e.box import Box, Container, alive, until
 
-ECHO = "echo ready; while read line; do echo got $line; test $line != end || exit 6; done; echo input ended; exec sleep 600"
+ECHO = "echo ready; while read line; do echo got $line; test $line != end || exit 6; done; echo over; exec sleep 600"
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def test_a_finished_input_reaches_the_process(box: Box) -> None:
     with started(box, "-i") as (container, starter):
         assert starter.stdin is not None
         starter.stdin.close()
-        container.wait_for_log("input ended")
+        container.wait_for_log("over")
         assert alive(container.pid)
         starter.stdin = None
 
