@@ -11,7 +11,7 @@ from typing import Any
 import engine
 import engine_runtime_native
 from engine.actions.task import Task
-from engine.linux import mounts
+from engine.linux.interpreter import read_only
 
 INTERPRETER = Path(sys.executable).resolve()
 PROGRAM = """
@@ -88,7 +88,7 @@ def modules() -> list[str]:
 
 def _interpret(request: dict[str, Any], program: str, interpreter: Path, *, protected: bool) -> Any:
     # From a read-only mount of the interpreter, as the shim is started: see the plugin's README.
-    mount = mounts.bind_fd(mounts.AT_FDCWD, str(interpreter), attr_set=mounts.MOUNT_ATTR_RDONLY)
+    mount = read_only(str(interpreter))
     with open(mount, "rb", buffering=0):
         done = subprocess.run(
             [str(interpreter), "-I", "-S", "-X", "utf8", "-c", program.format(paths=paths())],
