@@ -9,6 +9,7 @@ from typing import NamedTuple
 from engine.actions.base import Action, Slots, Step, kind_of
 from engine.actions.journal import Journal, read
 from engine.errors import EngineError, KernelError
+from engine.linux.advice import advise
 from engine.linux.explanations import explain
 
 
@@ -22,8 +23,10 @@ class Timed(NamedTuple):
 def failure(step: Step, error: OSError) -> KernelError:
     """Return the error a person should see for an action that the kernel refused."""
     sentence = step.action.describe()
-    reason = explain(error.errno or 0, kind_of(step.action).call)
-    return KernelError(f"could not {sentence}: {error.strerror or error} ({reason})", plugin=step.plugin)
+    call = kind_of(step.action).call
+    reason = explain(error.errno or 0, call)
+    fix = advise(error.errno or 0, call)
+    return KernelError(f"could not {sentence}: {error.strerror or error} ({reason})", fix=fix, plugin=step.plugin)
 
 
 def run(steps: Sequence[Step], slots: Slots, journal: Journal | None = None) -> list[Timed]:

@@ -239,10 +239,10 @@ class MakeDirectory(NamedTuple):
 def attach(root: int, mount: int, target: str, *, directory: bool, strict: bool) -> None:
     """Attach a detached mount below ``root``; see the module's text."""
     fd = paths.make_directories(root, target) if directory else paths.make_file(root, target)
+    if strict:
+        os.close(fd)
+        fd = _open_strict(root, target)
     try:
-        if strict:
-            os.close(fd)
-            fd = _open_strict(root, target)
         mounts.move_mount(mount, fd)
     finally:
         os.close(fd)
