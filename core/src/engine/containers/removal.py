@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.containers import erase, locks, status, stopping
+from engine.containers import erase, locks, recover, status, stopping
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -24,6 +24,7 @@ def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
             )
         stopping.kill_and_wait(engine, record)
     with locks.locked(engine.layout, record.id):
+        recover.run_ended(engine, record.id)
         erase.ended(engine, record)
     tell(Topic.DESTROY, record)
     return record.id
