@@ -138,6 +138,18 @@ def test_removing_goes_by_name_and_collects_what_is_left(
     assert [path for path in (library.content.root).rglob("*") if path.is_file()] == [library.content.root / "gc.lock"]
 
 
+def test_what_a_driver_has_lost_is_unpacked_anew(
+    library: Library, transports: list[ArchiveTransport], overlay: OverlayDriver, tmp_path: Path
+) -> None:
+    load(library, transports, tmp_path, docker_archive((ONE, ["one"])))
+    top = library.ensure_unpacked(library.resolve("one"), overlay, "overlay")
+    assert top
+    overlay.remove(top)
+    library.collect({"overlay": overlay})
+    library.ensure_unpacked(library.resolve("one"), overlay, "overlay")
+    assert top in snapshots(overlay)
+
+
 def record(store: Store, image: str, name: str) -> None:
     made = Record(
         id="c" * 64, name=name, image=image, image_name="", created=1, storage="overlay", cgroup="", runtime="", log="",

@@ -49,20 +49,30 @@ def collect(content: ContentStore, connection: sqlite3.Connection, drivers: Mapp
 def _sweep(
     content: ContentStore, connection: sqlite3.Connection, name: str, driver: StorageDriver, needed: frozenset[str]
 ) -> Iterator[str]:
-    """Remove the driver's layers that are not needed, and abandoned unpacking; yield what was removed."""
+    """Remove the driver's layers that are not needed, and abandoned unpacking; yield what was removed.
+
+    What the driver has lost (its directory was removed by hand) is forgotten, so that it is unpacked anew.
+    """
+    remembered = images.unpacked_layers(connection, name)
     parents: dict[str, str | None] = {}
     for one in list(driver.snapshots()):
         if one.kind is SnapshotKind.COMMITTED and one.name.startswith(_LAYER_PREFIX):
             parents[one.name] = one.parent
         elif one.name.startswith(ACTIVE_PREFIX) and _remove_abandoned(content, name, driver, one.name):
             yield one.name
+    for lost in remembered - set(parents):
+        _forget(connection, name, lost)
     while leaves := set(parents) - set(parents.values()) - needed:
         for layer in sorted(leaves):
             del parents[layer]
-            with images.transaction(connection):
-                images.forget_unpacked(connection, name, layer)
+            _forget(connection, name, layer)
             if _remove(driver, layer):
                 yield layer
+
+
+def _forget(connection: sqlite3.Connection, name: str, layer: str) -> None:
+    with images.transaction(connection):
+        images.forget_unpacked(connection, name, layer)
 
 
 def _remove_abandoned(content: ContentStore, name: str, driver: StorageDriver, key: str) -> bool:

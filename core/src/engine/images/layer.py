@@ -184,7 +184,7 @@ class LayerWriter:
             try:
                 os.setxattr(fd, key, value)
             except OSError as error:
-                if error.errno != errno.ENOTSUP:
+                if error.errno != errno.ENOTSUP or not key.startswith(b"user."):
                     raise
                 self.skipped_xattrs.add(key.decode("utf-8", "backslashreplace"))
 

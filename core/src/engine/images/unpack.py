@@ -111,6 +111,11 @@ def _refused(error: OSError, what: str, entry: TarEntry | None) -> EngineError:
         )
     if error.errno in _LAYER_FAULTS:
         return ImageError(f"{what} has {place}, which cannot be made: {error.strerror}", fix=_HOSTILE)
+    if error.errno == errno.ENOTSUP:
+        return EngineError(
+            f"the file system cannot hold the extended attributes of {place} of {what}",
+            fix="Choose a --root on ext4, xfs or btrfs.",
+        )
     if error.errno in (errno.EPERM, errno.EACCES):
         return EngineError(f"no permission to make {place} of {what}: {error.strerror}", fix="Run as root.")
     return EngineError(f"cannot write {place} of {what}: {error.strerror}", fix="See the disk in the kernel's log.")

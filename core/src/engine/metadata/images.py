@@ -136,6 +136,12 @@ def unpacked(connection: sqlite3.Connection, snapshot: str) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
+def unpacked_layers(connection: sqlite3.Connection, driver: str) -> frozenset[str]:
+    """Return the snapshots of layers that the driver has."""
+    rows = connection.execute("SELECT snapshot FROM unpacked_layers WHERE driver=?", (driver,))
+    return frozenset(row[0] for row in rows)
+
+
 def unpacking_drivers(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Return every driver that has a snapshot of an image's layer."""
     rows = connection.execute("SELECT DISTINCT driver FROM unpacked_layers ORDER BY driver")
