@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_command_from_info, get_group
 
 from engine import __version__
-from engine.cli.commands import COMMANDS, overview
+from engine.cli.commands import COMMANDS, first_word, overview
 from engine.cli.failures import end_with_the_reader, nobody_reads, report
 from engine.cli.lean import lighten
 from engine.cli.output import write
@@ -85,7 +85,7 @@ def options(
 
 def invoke(arguments: list[str]) -> int:
     """Run the command that ``arguments`` name and return the exit status."""
-    debug = "--debug" in arguments[: _first_word(arguments)]
+    debug = "--debug" in arguments[: first_word(arguments)]
     try:
         return _run(arguments)
     except typer.Exit as ended:
@@ -108,17 +108,9 @@ def _run(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _first_word(arguments: list[str]) -> int:
-    """Return where the command stands: the first word that is neither an option nor an option's value."""
-    position = 0
-    while position < len(arguments) and arguments[position].startswith("-"):
-        position += 2 if arguments[position] in {"--root", "--state"} else 1
-    return position
-
-
 def _usage(error: typer.TyperException, arguments: list[str]) -> InvalidInput:
     context = getattr(error, "ctx", None)
-    words = [word for word in arguments[_first_word(arguments) :][:1] if word in COMMANDS]
+    words = [word for word in arguments[first_word(arguments) :][:1] if word in COMMANDS]
     path = context.command_path if context else " ".join(["engine", *words])
     what = error.format_message().rstrip(".")
     return InvalidInput(what[:1].lower() + what[1:], fix=f"`{path} --help` explains it.")

@@ -68,3 +68,11 @@ def overview() -> str:
         lines = [f"  {name:{width}}   {entry.help}" for name, entry in commands.items()]
         parts.append("\n".join([f"{title}:", *lines]))
     return "\n\n".join([*parts, _TAIL])
+
+
+def first_word(arguments: list[str]) -> int:
+    """Return where the command stands: the first word that is neither an option nor an option's value."""
+    position = 0
+    while position < len(arguments) and arguments[position].startswith("-"):
+        position += 2 if arguments[position] in {"--root", "--state"} else 1
+    return position

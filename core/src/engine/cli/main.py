@@ -39,13 +39,20 @@ def run(arguments: list[str]) -> int:
         from engine.cli.commands import overview
 
         return _say(overview())
-    if arguments[0] == "run" and "--help" not in arguments:
-        from engine.shim.launch import prepare
-
-        prepare()
+    _begin_shim(arguments)
     from engine.cli.app import invoke
 
     return invoke(arguments)
+
+
+def _begin_shim(arguments: list[str]) -> None:
+    """Start the shim that ``engine run`` will need: it is ready when the command has parsed its arguments."""
+    from engine.cli.commands import first_word
+
+    if arguments[first_word(arguments) :][:1] == ["run"] and "--help" not in arguments:
+        from engine.shim.launch import prepare
+
+        prepare()
 
 
 def _say(text: str) -> int:
