@@ -9,14 +9,23 @@ from pathlib import Path
 import pytest
 
 from core.tests.plugins.conftest import LOG_PLUGIN, Site
+from engine import plugins
+from engine.plugins import checking
 from engine.plugins.scaffold import kinds
+
+FIRST_CHECK = {"log": "test_lines_come_back_in_order", "storage": "test_a_long_chain_works"}
+OURS = {"cgroup": "cgroupfs", "log": "json-file", "namespace": "linux", "runtime": "native", "storage": "overlay"}
+
+
+def make(site: Site, kind: str, directory: Path) -> Path:
+    result = site.engine("plugins", "new", "my-own", "--kind", kind, "--directory", str(directory))
+    assert result.returncode == 0, result.stderr
+    return directory / f"engine-{kind}-my-own"
 
 
 @pytest.fixture
 def made(site: Site, tmp_path: Path) -> Path:
-    result = site.engine("plugins", "new", "my-own", "--kind", "log", "--directory", str(tmp_path))
-    assert result.returncode == 0, result.stderr
-    return tmp_path / "engine-log-my-own"
+    return make(site, "log", tmp_path)
 
 
 def install(site: Site, package: Path) -> None:
@@ -27,14 +36,37 @@ def install(site: Site, package: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_a_new_plugin_is_installed_found_and_passes_its_suite(site: Site, made: Path) -> None:
+@pytest.mark.parametrize("kind", [pytest.param("storage", marks=pytest.mark.slow), "log"])
+def test_a_new_plugin_is_installed_found_and_passes_its_suite(site: Site, tmp_path: Path, kind: str) -> None:
+    made = make(site, kind, tmp_path)
     install(site, made)
-    row = site.report()["log/my-own"]
-    assert (row["Distribution"], row["Version"], row["Usable"]) == ("engine-log-my-own", "0.1.0", "yes")
-    result = site.engine("plugins", "check", "my-own", "--verbose", "--directory", str(made.parent))
+    row = site.report()[f"{kind}/my-own"]
+    assert (row["Distribution"], row["Version"], row["Usable"]) == (f"engine-{kind}-my-own", "0.1.0", "yes")
+    assert row["Auto"] == ""
+    result = site.engine("plugins", "check", f"{kind}/my-own", "--verbose", "--directory", str(tmp_path))
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "test_lines_come_back_in_order PASSED" in result.stdout
-    assert " SKIPPED" not in result.stdout
+    assert f"{FIRST_CHECK[kind]} PASSED" in result.stdout
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_there_is_a_suite_for_every_kind_that_has_one(kind: str, tmp_path: Path) -> None:
+    module = tmp_path / "test_plugin.py"
+    module.write_text(checking.module_for(plugins.find(kind, OURS[kind])))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        module,
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("TestPlugin::") > 10
 
 
 def test_its_own_tests_pass(site: Site, made: Path) -> None:
@@ -46,14 +78,16 @@ def test_its_own_tests_pass(site: Site, made: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_what_is_made_is_as_clean_as_the_workspace(site: Site, made: Path) -> None:
+@pytest.mark.parametrize("kind", kinds())
+def test_what_is_made_is_as_clean_as_the_workspace(site: Site, tmp_path: Path, kind: str) -> None:
+    made = make(site, kind, tmp_path)
     tools = Path(sys.executable).parent
     result = subprocess.run([tools / "ruff", "check", "--isolated", "."], cwd=made, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
     result = subprocess.run([tools / "ruff", "format", "--isolated", "--line-length=120", "--check", made])
     assert result.returncode == 0
     result = subprocess.run(
-        [tools / "mypy", "--strict", "--cache-dir=/dev/null", "-p", "engine_log_my_own"],
+        [tools / "mypy", "--strict", "--cache-dir=/dev/null", "-p", f"engine_{kind}_my_own"],
         capture_output=True, text=True, env={**site.environment, "MYPYPATH": str(made / "src")},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout
@@ -112,4 +146,4 @@ def test_the_list_has_the_forms_that_every_list_has(site: Site) -> None:
 
 
 def test_each_template_has_a_test_here() -> None:
-    assert kinds() == ["log"]
+    assert sorted(FIRST_CHECK) == kinds()

@@ -26,6 +26,21 @@ NAME = {name!r}
 """
 
 _SUITES = {
+    "cgroup": """
+from engine.contracts.cgroup import CgroupConfig
+from engine.testing.cgroup import CgroupContract
+
+IS_SYSTEMD = make("cgroup", NAME, CgroupConfig("", "00000000", {})).plan("probe", {}).oci_systemd
+
+
+class TestPlugin(CgroupContract):
+    parent = "machine.slice" if IS_SYSTEMD else "/engine-suite"
+    parents_stay = IS_SYSTEMD
+
+    @pytest.fixture
+    def make_driver(self):
+        return lambda config: make("cgroup", NAME, config)
+""",
     "log": """
 from engine.contracts.logs import LogConfig
 from engine.testing.log import LogContract, SilentLogContract
@@ -37,6 +52,26 @@ class TestPlugin(Contract):
     @pytest.fixture
     def make_driver(self):
         return lambda options: make("log", NAME, LogConfig(options))
+""",
+    "namespace": """
+from engine.contracts.namespace import NamespaceConfig
+from engine.testing.namespace import NamespaceContract
+
+
+class TestPlugin(NamespaceContract):
+    @pytest.fixture
+    def driver(self):
+        return make("namespace", NAME, NamespaceConfig({}))
+""",
+    "runtime": """
+from engine.contracts.runtime import RuntimeConfig
+from engine.testing.runtime import RuntimeContract
+
+
+class TestPlugin(RuntimeContract):
+    @pytest.fixture
+    def runtime(self, tmp_path):
+        return make("runtime", NAME, RuntimeConfig(tmp_path / "cache", {}))
 """,
     "storage": """
 from engine.contracts.storage import StorageConfig
@@ -66,7 +101,7 @@ def check(wanted: str, directory: Path | None = None, *, verbose: bool = False) 
     place = Path(tempfile.mkdtemp(prefix="engine-check-", dir=directory or "/var/tmp"))
     try:
         module = place / "test_plugin.py"
-        module.write_text(_module(entry))
+        module.write_text(module_for(entry))
         return _pytest(module, place / "work", verbose=verbose)
     finally:
         shutil.rmtree(place)
@@ -86,7 +121,8 @@ def _find(wanted: str) -> Entry:
     return found[0]
 
 
-def _module(entry: Entry) -> str:
+def module_for(entry: Entry) -> str:
+    """Return the test module that checks a plugin. Raises `Unsupported` for a kind without a suite."""
     if entry.kind not in _SUITES:
         raise Unsupported(
             f"there is no contract suite for {entry.kind} plugins", fix=f"There are for {', '.join(_SUITES)}."
