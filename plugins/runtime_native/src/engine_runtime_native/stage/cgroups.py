@@ -35,19 +35,17 @@ class MountCgroups(NamedTuple):
 
     def run(self, slots: Slots) -> None:
         """Attach what `open_own` opened."""
-        if len(self.hierarchies) == 1 and not self.hierarchies[0][0]:
-            attach(slots["rootfs"], slots[_slot(self.hierarchies[0])], self.target, directory=True, strict=True)
-            return
-        bits, _clear = attribute_bits(self.attributes)
-        top = mounts.new_mount("tmpfs", {"mode": "755"}, bits & ~mounts.MOUNT_ATTR_RDONLY, "tmpfs")
+        bits, clear = attribute_bits(self.attributes)
+        alone = len(self.hierarchies) == 1 and not self.hierarchies[0][0]
+        top = slots[_slot(self.hierarchies[0])] if alone else mounts.new_mount("tmpfs", {"mode": "755"}, 0, "tmpfs")
         try:
             attach(slots["rootfs"], top, self.target, directory=True, strict=True)
-            for row in self.hierarchies:
+            for row in () if alone else self.hierarchies:
                 os.mkdir(row[0], 0o755, dir_fd=top)
                 mounts.move_mount(slots[_slot(row)], top, row[0])
             for name, target in self.links:
                 os.symlink(target, name, dir_fd=top)
-            mounts.mount_setattr(top, "", bits)
+            mounts.mount_setattr(top, "", bits, clear, mounts.MS_PRIVATE, recursive=True)
         finally:
             os.close(top)
 
@@ -57,17 +55,10 @@ def open_own(steps: Iterable[Step], slots: Slots) -> None:
     are; a bind that is not attached ends with its descriptor."""
     for step in steps:
         if isinstance(step.action, MountCgroups):
-            bits, clear = attribute_bits(step.action.attributes)
             with open("/proc/self/cgroup", "rb", buffering=0) as file:
                 lines = os.fsdecode(file.read()).splitlines()
             for row in step.action.hierarchies:
-                slots[_slot(row)] = mounts.bind_fd(
-                    mounts.AT_FDCWD,
-                    _own(row, lines),
-                    attr_set=bits,
-                    attr_clr=clear,
-                    propagation=mounts.MS_PRIVATE,
-                )
+                slots[_slot(row)] = mounts.bind_fd(mounts.AT_FDCWD, _own(row, lines))
 
 
 def _own(row: HierarchyRow, lines: Sequence[str]) -> str:

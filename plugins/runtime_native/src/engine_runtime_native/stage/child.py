@@ -78,15 +78,17 @@ def _guarded(channel: Channel, body: Callable[[], None]) -> NoReturn:
 
 def _init(task: Task, streams: Streams, slots: Slots, channel: Channel) -> None:
     _keep_only(streams, slots, channel)
-    if not channel.wait_go():
-        seal.leave(0)
+    try:
+        # What needs nothing of the shim any more is done while it is busy; a failure is told when it listens.
+        root.take(slots)
+        user = identity.resolve(slots["rootfs"], task.process.get("user", {}))
+    finally:
+        _wait(channel)
+    slots["uid"] = user.uid
     steps = of_phase(task.steps, Phase.CHILD_BEFORE_PIVOT)
     entering = _leading_cgroup_steps(steps)
     _run(entering, slots)
     _enter_namespaces(task, steps, slots)
-    root.take(slots)
-    user = identity.resolve(slots["rootfs"], task.process.get("user", {}))
-    slots["uid"] = user.uid
     _run(steps[len(entering) :], slots)
     processes.set_dumpable(False)
     root.pivot(slots["rootfs"])
@@ -98,13 +100,14 @@ def _exec(
 ) -> None:
     slots["init"] = entry.pidfd
     _keep_only(streams, slots, channel)
-    if not channel.wait_go():
-        seal.leave(0)
-    _run(of_phase(steps, Phase.CHILD_BEFORE_PIVOT), slots)
-    outside = os.open(f"/proc/{entry.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    user = identity.resolve(outside, process.get("user", {}))
-    os.close(outside)
+    try:
+        outside = os.open(f"/proc/{entry.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        user = identity.resolve(outside, process.get("user", {}))
+        os.close(outside)
+    finally:
+        _wait(channel)
     slots["uid"] = user.uid
+    _run(of_phase(steps, Phase.CHILD_BEFORE_PIVOT), slots)
     _join(entry)
     slots["rootfs"] = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.fchdir(slots["rootfs"])
@@ -136,6 +139,12 @@ def _keep_only(streams: Streams, slots: Slots, channel: Channel) -> None:
     """Name the descriptors that the steps use as slots, and close all others: they are the host's."""
     slots.update(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, channel=channel.fileno())
     seal.close_descriptors(slots.values())
+
+
+def _wait(channel: Channel) -> None:
+    """Wait for the shim; without it there is nobody to run for."""
+    if not channel.wait_go():
+        seal.leave(0)
 
 
 def _leading_cgroup_steps(steps: Sequence[Step]) -> list[Step]:
