@@ -18,6 +18,7 @@ from engine.testing.runtime_support import (
     CAPABILITIES,
     HOST_IDS,
     Box,
+    give_away,
     make_spec,
     new_namespaces,
     with_linux,
@@ -134,7 +135,7 @@ class OptionalChecks:
     def test_user_namespace_maps_root(self, box: Box) -> None:
         """The container's root is the mapped id on the host; devices and streams work."""
         box.needs(Capability.USER_NAMESPACE)
-        _own(box)
+        give_away(box.tree)
         spec = make_spec(
             "sh", "-c", "id -u; cat /proc/self/uid_map; touch /made; echo x > /dev/null && echo > /dev/stdout"
         )
@@ -147,7 +148,7 @@ class OptionalChecks:
         """An exec'ed process is root in the container's user namespace."""
         box.needs(Capability.USER_NAMESPACE)
         box.needs(Capability.EXEC)
-        _own(box)
+        give_away(box.tree)
         spec = make_spec("sleep", "60")
         spec["linux"]["namespaces"].append({"type": "user"})
         wanted = cast(
@@ -201,10 +202,3 @@ class OptionalChecks:
             pytest.skip("the runtime declares filters")
         with pytest.raises(EngineError, match="seccomp"):
             box.task(with_linux(make_spec("true"), seccomp={"defaultAction": "SCMP_ACT_ALLOW"}))
-
-
-def _own(box: Box) -> None:
-    """Give the tree to the ids that the container's user namespace maps, as an idmapped root would appear."""
-    for directory, _directories, files in os.walk(box.tree):
-        for name in (directory, *(os.path.join(directory, file) for file in files)):
-            os.chown(name, HOST_IDS, HOST_IDS, follow_symlinks=False)

@@ -56,6 +56,13 @@ def make_tree(tree: Path) -> None:
     (tree / "etc/group").write_text(GROUP)
 
 
+def give_away(tree: Path) -> None:
+    """Give the tree to the ids that a user namespace of the suite maps, as an idmapped root would appear."""
+    for directory, _directories, files in os.walk(tree):
+        for name in (directory, *(os.path.join(directory, file) for file in files)):
+            os.chown(name, HOST_IDS, HOST_IDS, follow_symlinks=False)
+
+
 def make_spec(*command: str) -> Spec:
     """Return the specification of a container as `docker run` would start it."""
     return {
