@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,3 +164,10 @@ def test_the_engines_interpreter_cannot_be_overwritten(engine_root: EngineRoot) 
     for _ in range(5):
         engine_root.run("exec", "it", "/trap")
     assert hashlib.sha256(interpreter.read_bytes()).hexdigest() == before
+
+
+def test_a_shim_is_executed_from_a_read_only_mount(engine_root: EngineRoot) -> None:
+    load(engine_root, Image().data())
+    engine_root.run("run", "-d", "--name", "it", "evil", "sleep", "60")
+    shim = json.loads(engine_root.run("inspect", "it").stdout)[0]["State"]["ShimPid"]
+    assert os.statvfs(f"/proc/{shim}/exe").f_flag & os.ST_RDONLY

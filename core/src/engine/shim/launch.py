@@ -1,17 +1,25 @@
 """Start a shim: the command's side of `engine.shim.main`.
 
 The interpreter is isolated (``-I``: no environment, no user site; ``-S``: no site at all), so it starts in the time of
-a bare one and cannot be led to import anything but the engine's own directories. It may be started before the plan
-is known: it imports its modules while the command still computes.
+a bare one and cannot be led to import anything but the engine's own directories. It is executed from a read-only mount,
+so that no container can write to it through /proc (`engine.linux.interpreter`). It may be started before the plan is
+known: it imports its modules while the command still computes.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import sys
 
+from engine.linux import interpreter
+
+LAUNCHER_FD = 3
+"""The shim's end of the socket to its launcher."""
+PROGRAM_FD = 9
+"""The interpreter, on a read-only mount: what the shim, and so the stage, is executed from. The shim closes it."""
 _PROGRAM = "import sys; sys.path[:0] = {paths!r}; from engine.shim.main import main; main()"
 
 
@@ -33,6 +41,20 @@ class Launched:
             return
 
 
+class _Descriptor:
+    """A descriptor moved out of the way of those that the shim gets by number, and closed at the end of the block."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, PROGRAM_FD + 1)
+        os.close(fd)
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, *_exc: object) -> None:
+        os.close(self._fd)
+
+
 _prepared: list[Launched] = []
 
 
@@ -50,16 +72,17 @@ def _spawn() -> Launched:
     """Start a shim in a session of its own, with an empty environment and /dev/null as its standard streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with theirs:
+    with theirs, _Descriptor(interpreter.read_only()) as program, _Descriptor(theirs.detach()) as channel:
         pid = os.posix_spawn(
-            sys.executable,
+            f"/proc/self/fd/{PROGRAM_FD}",
             [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM.format(paths=[source])],
             {},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
-                (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
+                (os.POSIX_SPAWN_DUP2, program, PROGRAM_FD),
+                (os.POSIX_SPAWN_DUP2, channel, LAUNCHER_FD),
             ],
             setsid=True,
             setsigmask=(),

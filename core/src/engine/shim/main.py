@@ -21,18 +21,18 @@ from engine.linux import mounts, namespaces, processes
 from engine.shim import protocol, records
 from engine.shim.connection import Connection
 from engine.shim.container import Container
+from engine.shim.launch import LAUNCHER_FD, PROGRAM_FD
 from engine.shim.loop import Loop
 from engine.shim.plan import Plan
 from engine.shim.process import Log
 from engine.shim.server import Server
-
-LAUNCHER_FD = 3
 
 
 def main() -> None:
     """Keep one container until it has ended and everyone was told; never returns."""
     launcher = socket.socket(fileno=LAUNCHER_FD)
     launcher.set_inheritable(False)
+    os.close(PROGRAM_FD)
     code = 1
     try:
         code = serve(launcher)
