@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 BLOCK = 512
 
@@ -90,7 +91,8 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-class TestImage(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TestImage:
     """An image to be put in an archive: uncompressed layers, and what its configuration says beside them."""
 
     __test__ = False
