@@ -15,8 +15,10 @@ from typing import Generic, TypeVar
 
 from engine.linux.mounts import MS_PRIVATE, MS_REC, make_propagation
 from engine.linux.namespaces import CLONE_NEWNS, unshare
+from engine.linux.syscalls import prctl
 
 T = TypeVar("T")
+_PR_SET_PDEATHSIG = 1
 
 
 class ChildFailed(AssertionError):
@@ -37,13 +39,18 @@ def in_child(function: Callable[[], T]) -> T:
 
 def in_private_mounts(function: Callable[[], T]) -> T:
     """Do the same, in a mount namespace of the child's own from which nothing spreads (CAP_SYS_ADMIN)."""
+    return in_child(with_private_mounts(function))
+
+
+def with_private_mounts(function: Callable[[], T]) -> Callable[[], T]:
+    """Return the function that puts its process in a mount namespace of its own, and then runs ``function``."""
 
     def private() -> T:
         unshare(CLONE_NEWNS)
         make_propagation("/", MS_REC | MS_PRIVATE)
         return function()
 
-    return in_child(private)
+    return private
 
 
 class Child(Generic[T]):
@@ -51,9 +58,11 @@ class Child(Generic[T]):
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        parent = os.getpid()
         self.pid = fork()
         if self.pid == 0:
             os.close(self._read_fd)
+            _die_with(parent)
             _run(function, write_fd)
         os.close(write_fd)
 
@@ -77,6 +86,13 @@ class Child(Generic[T]):
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self._read_fd)
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies: a test that is timed out leaves none behind."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _run(function: Callable[[], object], write_fd: int) -> None:

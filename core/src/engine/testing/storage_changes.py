@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.contracts.storage import StorageDriver
 from engine.testing.processes import Child
 from engine.testing.storage_files import fill_base
-from engine.testing.storage_support import StorageChecks, inside, layer, remove
+from engine.testing.storage_support import StorageChecks, inside, layer, mounted, remove
 
 
 class ChangesChecks(StorageChecks):
@@ -171,7 +171,7 @@ class ChangesChecks(StorageChecks):
                 for one, other in (("d/e", "spare"), ("swap", "d/e"), ("d/e", "swap"), ("spare", "d/e")):
                     (at / one).rename(at / other)
 
-        racer = Child(lambda: inside(driver, "container", place, swap))
+        racer = Child(mounted(driver.mounts("container"), place, swap))
         try:
             for _ in range(150):
                 assert not [change.path for change in driver.changes("container") if "secret" in change.path]

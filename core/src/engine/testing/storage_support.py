@@ -15,7 +15,7 @@ from engine.contracts.common import IdMap
 from engine.contracts.storage import Mount, SnapshotInfo, SnapshotKind, StorageDriver, Whiteouts
 from engine.errors import EngineError
 from engine.linux import mountinfo, mounts, namespaces
-from engine.testing.processes import in_private_mounts
+from engine.testing.processes import in_child, with_private_mounts
 
 T = TypeVar("T")
 
@@ -48,13 +48,18 @@ def inside(
 ) -> T:
     """Mount the snapshot on ``place`` in a forked child's own mount namespace, and return what ``function`` returns."""
     values = driver.mounts(key, idmap=idmap) if idmap else driver.mounts(key)
+    return in_child(mounted(values, place, function))
 
-    def mounted() -> T:
+
+def mounted(values: tuple[Mount, ...], place: Path, function: Callable[[Path], T]) -> Callable[[], T]:
+    """Return what a child runs: mount in a namespace of its own, then ``function``."""
+
+    def mount_and_run() -> T:
         for value in values:
             _attach(value, place)
         return function(place)
 
-    return in_private_mounts(mounted)
+    return with_private_mounts(mount_and_run)
 
 
 def _attach(value: Mount, place: Path) -> None:

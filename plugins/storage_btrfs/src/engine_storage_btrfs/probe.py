@@ -25,7 +25,8 @@ def probe(root: Path) -> Probe:
     except OSError as error:
         return Probe(False, f"{root} cannot be used: {error.strerror}")
     try:
-        subvolumes.subvolume_id(root_fd)
+        # Before anything is made: whoever may not search the trees may not delete subvolumes either.
+        subvolumes.list_nested(root_fd)
         _try(root_fd, name)
     except OSError as error:
         return Probe(False, _reason(error, root))

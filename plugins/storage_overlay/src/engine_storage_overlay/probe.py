@@ -30,11 +30,13 @@ def probe(root: Path, options: OverlayOptions) -> Probe:
         return Probe(False, f"{root} cannot be used: {error.strerror}")
     try:
         os.mkdir(name, 0o700, dir_fd=root_fd)
-        _try(root / name, options)
+        try:
+            _try(root / name, options)
+        finally:
+            remove_tree(root_fd, name)
     except OSError as error:
         return Probe(False, _reason(error, root))
     finally:
-        remove_tree(root_fd, name)
         os.close(root_fd)
     return Probe(True, f"overlay mounts work on {root}", _PREFERENCE)
 
