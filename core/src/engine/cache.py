@@ -31,7 +31,7 @@ Witness = tuple[str, Stamp]
 FILE = "remembered"
 _HEAD = b"engine-remembered-1\n"
 _MOST = 64
-"""Entries a section keeps: each environment, interpreter and engine root has its own."""
+"""Entries a section keeps: each environment and engine root has its own."""
 _TICK = 50_000_000
 """Nanoseconds: more than a tick of the kernel's clock (10 ms at 100 Hz)."""
 _COARSE_TICK = 2_000_000_000
@@ -83,8 +83,8 @@ def recall(section: str, key: object) -> Plain:
     return None
 
 
-def remember(section: str, key: object, seen: tuple[Witness, ...], value: Plain) -> None:
-    """Remember a value that was made from the witnesses ``seen``.
+def remember(section: str, key: object, seen: tuple[Witness, ...], value: Plain, *, most: int = _MOST) -> None:
+    """Remember a value that was made from the witnesses ``seen``; the newest ``most`` of a section are kept.
 
     Does nothing where that is not safe yet (see the module's text) or not possible: a command works without.
     """
@@ -95,7 +95,7 @@ def remember(section: str, key: object, seen: tuple[Witness, ...], value: Plain)
     _read.pop(place, None)
     sections = _sections(place)
     others = [entry for entry in sections.get(section, []) if entry[0] != key]
-    sections[section] = [(key, seen, value), *others[: _MOST - 1]]
+    sections[section] = [(key, seen, value), *others[: most - 1]]
     try:
         _write(place, sections)
     except OSError:

@@ -67,7 +67,7 @@ def test_when_none_is_usable_each_is_named_with_its_reason(site: Site) -> None:
         """
         import json
         from engine import plugins
-        from engine.plugins import choose, index
+        from engine.plugins import index
         from engine.contracts.common import Probe
         from engine.contracts.logs import LogConfig
         from engine.errors import EngineError

@@ -43,7 +43,7 @@ def plugins(ctx: typer.Context, form: Format = output.TABLE, quiet: Quiet = Fals
 @app.command("list")
 def list_plugins(ctx: typer.Context, form: Format = output.TABLE, quiet: Quiet = False) -> None:
     """Show every installed plugin: its distribution, whether it is usable here, and what `auto` takes."""
-    from engine.plugins.report import report
+    from engine.plugins.reporting import report
 
     settings = _settings(ctx.obj)
     found = report(_make_config(settings), scope=str(settings.root))

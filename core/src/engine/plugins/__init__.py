@@ -4,12 +4,12 @@ In the order in which a command uses them: `index` (what is installed), `choose`
 `observers` (tell what happened), `report` (for `engine plugins`).
 """
 
-from engine.plugins.choose import AUTO, Candidate, Chosen, choose, driver
+from engine.plugins.choosing import AUTO, Candidate, Chosen, choose, driver
 from engine.plugins.configs import config_for
-from engine.plugins.index import Entry, Index, core_directory, index
-from engine.plugins.observers import observers
+from engine.plugins.installed import Entry, Index, core_directory, index
+from engine.plugins.observing import observers
 from engine.plugins.registry import Loaded, find, load
-from engine.plugins.report import PluginReport, report
+from engine.plugins.reporting import PluginReport, report
 
 __all__ = [
     "AUTO",

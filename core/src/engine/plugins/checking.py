@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from engine.errors import InvalidInput, NotFound, Unsupported
-from engine.plugins.index import Entry, index
+from engine.plugins.installed import Entry, index
 from engine.plugins.registry import load
 
 _HEAD = """\

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import EngineError, NotFound, PluginError
-from engine.plugins.index import Entry, index
+from engine.plugins.installed import Entry, index
 
 if TYPE_CHECKING:
     import pluggy

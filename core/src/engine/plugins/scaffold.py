@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from engine.errors import Conflict, EngineError, InvalidInput, Unsupported
-from engine.plugins.choose import AUTO
+from engine.plugins.choosing import AUTO
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"

@@ -2,7 +2,8 @@
 
 stevedore names the plugins; it never imports one here. Its own list of entry points goes through a file that drops the
 distributions and keys them by times rounded to minutes, so a plugin installed twice in a row would be missed: this
-manager asks `importlib.metadata` each time. What is found is remembered by `engine.plugins.index`, which checks more.
+manager asks `importlib.metadata` each time. What is found is remembered by `engine.plugins.installed`, which looks at
+more.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stevedore.extension import error_on_conflict  # noqa: TID253
 from stevedore.named import NamedExtensionManager  # noqa: TID253
 
 from engine.hookspecs import GROUPS
-from engine.plugins.index import Entry
+from engine.plugins.installed import Entry
 
 _METADATA = (".dist-info", ".egg-info")
 

@@ -29,7 +29,7 @@ from engine.contracts.common import Probe
 from engine.contracts.logs import Entry, Follow, LogDriver
 from engine.errors import InvalidInput, Unsupported
 from engine.linux.mounts import attach, new_mount
-from engine.plugins.index import core_directory
+from engine.plugins.installed import core_directory
 from engine.testing.processes import in_private_mounts
 
 MakeDriver = Callable[[Mapping[str, str]], LogDriver]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from engine.errors import EngineError
-from engine.plugins.choose import Candidate, candidates, explain, remember
-from engine.plugins.index import Entry, index
+from engine.plugins.choosing import Candidate, candidates, explain, remember
+from engine.plugins.installed import Entry, index
 from engine.plugins.registry import CONTRACTS, load
 
 MakeConfigs = Callable[[str, str], Any]
@@ -41,7 +41,7 @@ def report(make_config: MakeConfigs, *, scope: str = "") -> list[PluginReport]:
     """Load and probe everything that is installed, by kind, in the order of `auto`'s preference.
 
     A broken plugin is a row like any other. Raises nothing of a plugin's. What it finds best is what `auto` takes from
-    now on in this ``scope`` (see `engine.plugins.choose.choose`).
+    now on in this ``scope`` (see `engine.plugins.choosing.choose`).
     """
     kinds = dict.fromkeys(entry.kind for entry in index().entries)
     rows = [row for kind in kinds for row in _kind(kind, make_config)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import cache
 from engine.errors import EngineError, Unsupported
-from engine.plugins.index import Entry, index
+from engine.plugins.installed import Entry, index
 from engine.plugins.registry import Loaded, find, load, make
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
-from engine.plugins.index import index
+from engine.plugins.installed import index
 from engine.plugins.registry import call, complain, load
 
 if TYPE_CHECKING:

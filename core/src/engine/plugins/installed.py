@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from engine import __version__, cache
 
 _SECTION = "plugins"
+_MOST = 8
+"""Indexes that are remembered: each virtual environment has its own, with a witness for each distribution in it."""
 
 
 class Entry(NamedTuple):
@@ -91,5 +93,5 @@ def _scanned() -> Index:
     key = _key()
     seen = cache.witnesses(scan.sources(key[-1]))
     found = Index(tuple(sorted(scan.entries())))
-    cache.remember(_SECTION, key, seen, tuple(tuple(entry) for entry in found.entries))
+    cache.remember(_SECTION, key, seen, tuple(tuple(entry) for entry in found.entries), most=_MOST)
     return found
