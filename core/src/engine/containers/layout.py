@@ -36,6 +36,8 @@ class Layout:
 
     def make(self) -> None:
         """Make the directories, for their owner alone. Raises `EngineError` where that is not possible."""
+        if (self.root / "cache").is_dir() and (self.state / "locks").is_dir():  # the last of each that is made
+            return
         try:
             for directory in (self.root, self.state):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
