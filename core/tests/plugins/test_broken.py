@@ -134,3 +134,11 @@ def test_an_option_that_makes_no_sense_is_the_users_fault(site: Site) -> None:
     (kind, text), *_others = site.python(USE)
     assert kind == "InvalidInput"
     assert text.startswith("there is no option x")
+
+
+def test_a_place_that_cannot_be_made_is_not_the_plugins_fault(site: Site) -> None:
+    site.environment["ENGINE_ROOT"] = "/proc/nowhere"
+    row = site.report()["storage/overlay"]
+    assert row["Usable"] == "no"
+    assert "/proc/nowhere" in row["Reason"]
+    assert "--root" in row["Fix"]

@@ -132,6 +132,6 @@ def _row(one: Any) -> dict[str, Any]:
 def _notes(found: list[Any]) -> list[str]:
     """Return what does not fit into the table: why `auto` takes what it takes, and what is to be mended."""
     taken = [f"  {one.entry.kind}: {one.why}" for one in found if one.default]
-    mend = [f"  {one.entry.kind} {one.entry.name}: {one.fix}" for one in found if one.broken and one.fix]
+    mend = [f"  {one.entry.kind} {one.entry.name}: {one.fix}" for one in found if one.fix]
     titled = [("auto takes:", taken), ("to mend:", mend)]
     return [line for title, lines in titled if lines for line in ("", title, *lines)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from engine.errors import EngineError
+from engine.errors import EngineError, PluginError
 from engine.plugins.choosing import Candidate, candidates, explain, remember
 from engine.plugins.installed import Entry, index
 from engine.plugins.registry import CONTRACTS, load
@@ -21,7 +21,8 @@ class PluginReport(NamedTuple):
     ``usable``    its probe's answer (an observer: that it loads)
     ``reason``    the probe's, or what is wrong with the plugin
     ``default``   `auto` takes it; ``why`` says why, beside the others
-    ``broken``    it could not be loaded or made; ``fix`` is what to do about it
+    ``broken``    the plugin itself is at fault
+    ``fix``       what to do about it
     ``warning``   what works and should be mended all the same
     """
 
@@ -68,7 +69,7 @@ def _row(one: Candidate) -> PluginReport:
         usable=one.usable,
         reason=one.reason,
         preference=one.preference,
-        broken=one.error is not None,
+        broken=isinstance(one.error, PluginError),
         fix=one.error.fix if one.error else "",
         warning=one.loaded.warning if one.loaded else "",
     )
