@@ -214,6 +214,29 @@ def test_filter_is_loaded_last_only_with_no_new_privileges(runtime: NativeRuntim
         assert names[place : place + 2] == expected
 
 
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ({"defaultAction": "SCMP_ACT_NOTIFY"}, "NOTIFY"),
+        (
+            {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]},
+            "NOTIFY",
+        ),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x"}, "listenerPath"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NONE"]}, "FLAG_NONE"),
+    ],
+)
+def test_filter_that_cannot_be_is_refused(tmp_path: Path, profile: dict[str, Any], words: str) -> None:
+    with pytest.raises((Unsupported, InvalidInput), match=words):
+        filters.step(cast("Any", profile), tmp_path)
+
+
+@pytest.mark.parametrize("entry", ["NAME", "=value", ""])
+def test_environment_that_is_none_is_refused(runtime: NativeRuntime, entry: str) -> None:
+    with pytest.raises(InvalidInput, match="environment"):
+        runtime.plan(with_process(make_spec("true"), env=[entry]), new_namespaces())
+
+
 def test_compiled_filter_is_kept_and_a_broken_one_is_made_anew(tmp_path: Path) -> None:
     profile = cast(
         "Any", {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_KILL"}]}

@@ -195,11 +195,13 @@ class LifecycleChecks:
                 box.task(with_process(make_spec("true"), args=arguments))
 
     def test_undeclared_terminal_is_refused(self, box: Box) -> None:
-        """A terminal is refused by a runtime that declares none."""
+        """A terminal is planned by a runtime that declares them, and refused by any other."""
+        spec = with_process(make_spec("true"), terminal=True)
         if Capability.TERMINAL in box.runtime.capabilities:
-            pytest.skip("the runtime declares terminals")
-        with pytest.raises(Unsupported, match="terminal"):
-            box.task(with_process(make_spec("true"), terminal=True))
+            assert box.task(spec).process["terminal"]
+        else:
+            with pytest.raises(Unsupported, match="terminal"):
+                box.task(spec)
 
 
 def _ends(pidfd: int) -> bool:

@@ -65,7 +65,7 @@ class NativeRuntime(Runtime):
         kinds = frozenset({*namespaces.clone, *namespaces.unshare, *(kind for kind, _path in namespaces.joins)})
         user = "user" in kinds
         owned = frozenset(namespaces.clone) if "user" in namespaces.clone else kinds
-        around = mounts.Surroundings(user, owned, _maps_tty_group(namespaces), hierarchies.find())
+        around = mounts.Surroundings(user, owned, _maps_tty_group(namespaces), _hierarchies(spec))
         before: list[Action] = [
             *devices.translate(spec, bound=user),
             *process.terminal(init, bound=True),
@@ -124,6 +124,12 @@ def _refuse_unknown(linux: Linux, namespaces: NamespacePlan) -> None:
             f"the native runtime does not apply linux.rootfsPropagation {linux['rootfsPropagation']!r}",
             fix="Leave it out: a container can set it for itself, with CAP_SYS_ADMIN.",
         )
+
+
+def _hierarchies(spec: Spec) -> hierarchies.Hierarchies:
+    """Return those of the machine, looked for only when the container is to see them."""
+    wanted = any(mount.get("type") in {"cgroup", "cgroup2"} for mount in spec.get("mounts", []))
+    return hierarchies.find() if wanted else hierarchies.Hierarchies()
 
 
 def _maps_tty_group(namespaces: NamespacePlan) -> bool:

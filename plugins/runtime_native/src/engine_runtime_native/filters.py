@@ -12,23 +12,42 @@ import json
 import os
 from pathlib import Path
 
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Unsupported
 from engine.linux import seccomp
 from engine.linux.syscalls import MACHINE
 from engine.spec.runtime import Seccomp
 from engine_runtime_native.stage.process import LoadSeccomp
 
 _DIGEST_LENGTH = 64
+_HANDLED = frozenset({"defaultAction", "defaultErrnoRet", "architectures", "flags", "syscalls"})
 
 
 def step(profile: Seccomp, cache: Path) -> LoadSeccomp:
-    """Return the action that loads the profile, compiled now or found in ``cache``."""
+    """Return the action that loads the profile, compiled now or found in ``cache``.
+
+    Raises `Unsupported` for what needs a process beside the container (a listener), `InvalidInput` for a broken one.
+    """
+    _refuse_unknown(profile)
     flags = 0
     for name in profile.get("flags", []):  # type: ignore[attr-defined]  # the specification has it, few write it
         if name not in seccomp.FLAGS:
             raise InvalidInput(f"the seccomp flag {name} is unknown", fix=f"Known are {', '.join(seccomp.FLAGS)}.")
         flags |= seccomp.FLAGS[name]
     return LoadSeccomp(binascii.b2a_base64(program(profile, cache), newline=False).decode(), flags)
+
+
+def _refuse_unknown(profile: Seccomp) -> None:
+    for key in profile:
+        if key not in _HANDLED:
+            raise Unsupported(
+                f"the native runtime does not apply linux.seccomp.{key}", fix="Leave it out of the profile."
+            )
+    actions = [profile.get("defaultAction", ""), *(rule.get("action", "") for rule in profile.get("syscalls") or [])]
+    if "SCMP_ACT_NOTIFY" in actions:
+        raise Unsupported(
+            "the native runtime has nobody to tell of a system call, as SCMP_ACT_NOTIFY asks for",
+            fix="Use SCMP_ACT_ERRNO or SCMP_ACT_LOG.",
+        )
 
 
 def program(profile: Seccomp, cache: Path) -> bytes:

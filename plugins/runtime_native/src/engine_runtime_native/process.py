@@ -25,7 +25,7 @@ def translate(process: Process, seccomp: Seccomp | None, cache: Path, *, user_na
     privileges = bool(process.get("noNewPrivileges"))
     load = [filters.step(seccomp, cache)] if seccomp else []
     rows = limits.checked(process.get("rlimits", []), user_namespace=user_namespace)
-    sets = {name: _sets(names, user_namespace) for name, names in process.get("capabilities", {}).items()}  # type: ignore[arg-type]
+    sets = _capabilities(process, user_namespace=user_namespace)
     user = process.get("user", {})
     return [
         TakeStreams(bool(process.get("terminal"))),
@@ -72,6 +72,9 @@ def refuse_unknown(process: Process) -> None:
     texts = [*process["args"], *process.get("env", []), process.get("cwd", "/")]
     if any("\0" in text for text in texts):
         raise InvalidInput("the command, its environment or its directory holds a NUL character")
+    for entry in process.get("env", []):
+        if not entry.partition("=")[0] or "=" not in entry:
+            raise InvalidInput(f"{entry!r} is no environment variable", fix="Write NAME=VALUE.")
 
 
 def _directory(process: Process) -> str:
@@ -81,15 +84,20 @@ def _directory(process: Process) -> str:
     return directory
 
 
-def _sets(names: Iterable[str], user_namespace: bool) -> tuple[str, ...]:
+def _capabilities(process: Process, *, user_namespace: bool) -> dict[str, tuple[str, ...]]:
+    supported = capabilities.supported()
+    has = supported if user_namespace else capabilities.get().permitted & capabilities.bounding()
+    return {name: _set(names, supported, has) for name, names in process.get("capabilities", {}).items()}  # type: ignore[arg-type]
+
+
+def _set(names: Iterable[str], supported: int, has: int) -> tuple[str, ...]:
     """Return the names that can be given: all of those asked for, or of "everything" what the engine itself has."""
     wanted = tuple(names)
     unknown = [name for name in wanted if name not in capabilities.NUMBERS]
     if unknown:
         raise InvalidInput(f"there is no capability {unknown[0]}", fix="capabilities(7) lists them.")
-    has = capabilities.supported() if user_namespace else capabilities.get().permitted & capabilities.bounding()
     lacking = [name for name in wanted if not capabilities.mask([name]) & has]
-    everything = capabilities.mask(wanted) & capabilities.supported() == capabilities.supported()
+    everything = capabilities.mask(wanted) & supported == supported
     if lacking and not everything:
         raise Unsupported(
             f"{lacking[0]} cannot be given to the container: the engine itself runs without it",
