@@ -245,3 +245,10 @@ def in_private_etc(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str
 def test_the_systems_file_lies_in_etc(tmp_path: Path) -> None:
     result = in_private_etc(tmp_path, 'storage = "from-etc"')
     assert result.stdout == "from-etc /etc/engine/engine.toml\n", result.stderr
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+    for field in model.SettingsModel.model_fields:
+        assert f"| `{field.replace('_', '-')}` " in page
+        assert f"`ENGINE_{field.upper()}`" in page
