@@ -30,7 +30,8 @@ _SETTINGS = (
 )  # fmt: skip
 _MODULES = (
     "os.py", "sitecustomize.py", "usercustomize.py", "encodings/__init__.py", "encodings/idna.py", "encodings/ascii.py",
-    "html.py", "linecache.py", "traceback.py", "tokenize.py", "pwd.py", "grp.py", "locale.py", "warnings.py", "json/encoder.py",
+    "html.py", "linecache.py", "traceback.py", "tokenize.py", "pwd.py", "grp.py", "locale.py", "warnings.py",
+    "json/encoder.py",
     "engine/errors.py", "engine/linux/explanations.py",
 )  # fmt: skip
 
