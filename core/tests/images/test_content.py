@@ -166,3 +166,16 @@ def test_ingests_and_collections_at_the_same_time_lose_nothing(content: ContentS
     while any(thread.is_alive() for thread in threads):
         collect(content, store.connection, {})
     assert failures == []
+
+
+def test_nothing_is_promised_while_a_collection_sweeps(content: ContentStore) -> None:
+    with content.leases.take() as lease:
+        promise = threading.Thread(target=lease.protect, args=(sha256(b"blob"),))
+        with content.leases.collecting() as leased:
+            promise.start()
+            promise.join(0.2)
+            assert promise.is_alive()
+            assert leased == frozenset()
+        promise.join(10)
+        with content.leases.collecting() as leased:
+            assert leased == {sha256(b"blob")}

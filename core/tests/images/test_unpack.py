@@ -226,3 +226,12 @@ def test_attributes_that_steer_overlayfs_are_left_out(tmp_path: Path) -> None:
     result = unpack(tar(directory(b"d"), member(b"d/f", pax=hostile)), tmp_path / "t", Whiteouts.OVERLAY)
     assert os.listxattr(tmp_path / "t" / "d" / "f") == ["user.fine"]
     assert "trusted.overlay.redirect" in result.skipped_xattrs
+
+
+@BOTH
+def test_a_link_that_is_replaced_leads_elsewhere(tmp_path: Path, whiteouts: Whiteouts) -> None:
+    layer = tar(
+        directory(b"a"), directory(b"b"), symlink(b"s", b"a"), member(b"s/one"), symlink(b"s", b"b"), member(b"s/two")
+    )
+    unpack(layer, tmp_path / "t", whiteouts)
+    assert set(tree(tmp_path / "t")) == {".", "a", "a/one", "b", "b/two", "s"}
