@@ -24,7 +24,7 @@ from engine.spec.runtime import Resources
 
 MakeDriver = Callable[[CgroupConfig], CgroupDriver]
 PATIENCE = 20.0
-"""Seconds to wait for what takes milliseconds on a quiet machine."""
+"""Seconds to wait for what takes milliseconds on a quiet machine. A test may lower it: it is read when it is needed."""
 MIB = 1 << 20
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
@@ -223,12 +223,13 @@ def made_by(plan: CgroupPlan) -> list[Step]:
     return [step for step in plan.before if step.phase is Phase.PARENT_BEFORE]
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for something, and fail the check when it does not come true."""
-    deadline = time.monotonic() + seconds
+def eventually(condition: Callable[[], bool], what: str, seconds: float | None = None) -> None:
+    """Wait for something, and fail the check when it does not come true (within `PATIENCE`, if nothing is given)."""
+    patience = PATIENCE if seconds is None else seconds
+    deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not within {seconds:g} s")
+            pytest.fail(f"{what}: not within {patience:g} s")
         time.sleep(0.005)
 
 
