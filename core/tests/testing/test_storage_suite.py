@@ -43,7 +43,7 @@ def run_check(check: str, directory: Path) -> list[str]:
     """Run one check on its mutant in this process, and return the outcome of each of its parameters."""
     collector = Collector()
     arguments = ["-p", "no:terminal", "-p", "no:xdist", "-p", "no:cacheprovider", "--import-mode=importlib"]
-    arguments += ["-c", os.devnull, "--rootdir", str(ROOT), "--basetemp", str(directory)]
+    arguments += ["-c", os.devnull, "--noconftest", "--rootdir", str(ROOT), "--basetemp", str(directory)]
     pytest.main([*arguments, f"{MUTATED}::TestMutant::{check}"], plugins=[collector])
     return collector.outcomes
 
