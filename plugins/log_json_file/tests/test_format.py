@@ -44,6 +44,18 @@ def test_a_character_cut_in_two_is_not_torn(tmp_path: Path) -> None:
     assert "".join(one["log"] for one in written(tmp_path, whale[:3], whale[3:] + b"\n")) == "\U0001f40b\n"
 
 
+@pytest.mark.parametrize(
+    "end", [b"\xff", b"\xc0", b"\xf5\x80", b"a", b"\x80\x80", "\u00fc".encode(), "\u20ac".encode()]
+)
+def test_what_no_character_begins_with_waits_for_nothing(tmp_path: Path, end: bytes) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    log = sink.open(descriptor, dict(JsonFileDriver({}).sink_arguments()))
+    os.close(descriptor)
+    log.write("stdout", b"text" + end, 1)
+    assert [entry.data for entry in JsonFileDriver({}).read(tmp_path)] == [b"text" + end]
+    log.close()
+
+
 def test_bytes_that_are_no_text_are_lone_surrogates(tmp_path: Path) -> None:
     assert [one["log"] for one in written(tmp_path, b"\xff\xfe\n")] == ["\udcff\udcfe\n"]
     assert r"\udcff\udcfe" in (tmp_path / "json.log").read_text()

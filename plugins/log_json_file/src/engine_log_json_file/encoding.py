@@ -38,9 +38,9 @@ def unfinished(data: bytes) -> int:
     """Return how many bytes at the end (0 to 3) begin a UTF-8 character whose rest is yet to come."""
     for back in range(1, min(3, len(data)) + 1):
         byte = data[-back]
-        if byte >= 0xC0:
+        if 0xC2 <= byte <= 0xF4:
             expected = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
             return back if back < expected else 0
-        if byte < 0x80:
+        if not 0x80 <= byte < 0xC0:
             return 0
     return 0
