@@ -230,6 +230,42 @@ def test_a_killed_shim_takes_no_exit_record_with_it(kept: Kept) -> None:
     assert processes.alive(init), "the plain stage asks for no death signal: the record must still find it"
 
 
+SINK = """
+import os
+
+
+class Sink:
+    def __init__(self, directory_fd, arguments):
+        self.directory_fd, self.held = directory_fd, b""
+
+    def write(self, stream, data, nanoseconds):
+        self.held += data
+
+    def close(self):
+        fd = os.open("kept", os.O_WRONLY | os.O_CREAT, dir_fd=self.directory_fd)
+        os.write(fd, self.held)
+
+
+open = Sink
+"""
+BROKEN = SINK.replace("self.held += data", "raise OSError(28, 'No space left on device')")
+
+
+@pytest.mark.parametrize(("source", "expected"), [(SINK, b"all of it\n"), (BROKEN, b"")])
+def test_a_sink_is_closed_at_the_end_and_its_failure_stops_nothing(
+    kept: Kept, tmp_path: Path, source: str, expected: bytes
+) -> None:
+    (tmp_path / "a_sink.py").write_text(source)
+    connection = kept.start("/bin/echo", "all of it", sink=("a_sink", {}), paths=[str(HERE), str(tmp_path)])
+    out, _err, ended = read_all(connection)
+    assert out == b"all of it\n"
+    assert ended is not None
+    assert ended.code == 0
+    assert (kept.directory / "kept").read_bytes() == expected
+    report = (kept.directory / "shim.log").read_text()
+    assert ("No space left" in report) == (source == BROKEN)
+
+
 def test_an_unknown_request_is_refused(kept: Kept) -> None:
     connection = kept.start("/bin/sleep", "60")
     assert protocol.receive(connection) is not None

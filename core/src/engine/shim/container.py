@@ -13,9 +13,10 @@ from engine.actions.task import Stage, Streams
 from engine.errors import EngineError
 from engine.linux import cgroups, mounts, oom, processes
 from engine.shim import records, streams
+from engine.shim.log import Log
 from engine.shim.loop import Loop
 from engine.shim.plan import Plan
-from engine.shim.process import Kept, Log
+from engine.shim.process import Kept
 from engine.shim.protocol import Exit
 
 _KILL_DEADLINE = 10.0
@@ -122,6 +123,8 @@ class Container:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)
             killed = oom.kills(self.plan.group)
         self.init.drain()
+        if self.log is not None:
+            self.log.close()
         for kept in self.execs:
             kept.drain()
         ended = self.init.ended._replace(oom=killed > 0, reason=self.reason)

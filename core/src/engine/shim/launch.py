@@ -13,7 +13,9 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 
+from engine.errors import EngineError
 from engine.linux import interpreter
 
 LAUNCHER_FD = 3
@@ -60,19 +62,30 @@ _prepared: list[Launched] = []
 
 def prepare() -> None:
     """Start a shim now that `launch` will hand out: it imports while the command still parses its arguments."""
-    _prepared.append(_spawn())
+    with suppress(EngineError):  # `launch` says so again, once the command knows that it needs one
+        _prepared.append(_spawn())
 
 
 def launch() -> Launched:
-    """Return a shim that waits for its plan: the prepared one, or a new one."""
+    """Return a shim that waits for its plan: the prepared one, or a new one. Raises `EngineError` when none starts."""
     return _prepared.pop() if _prepared else _spawn()
+
+
+def _interpreter() -> int:
+    try:
+        return interpreter.read_only()
+    except PermissionError as error:
+        raise EngineError(
+            "containers need mounts and namespaces that the kernel does not allow this user to make",
+            fix="Run the engine as root.",
+        ) from error
 
 
 def _spawn() -> Launched:
     """Start a shim in a session of its own, with an empty environment and /dev/null as its standard streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with theirs, _Descriptor(interpreter.read_only()) as program, _Descriptor(theirs.detach()) as channel:
+    with theirs, _Descriptor(_interpreter()) as program, _Descriptor(theirs.detach()) as channel:
         pid = os.posix_spawn(
             f"/proc/self/fd/{PROGRAM_FD}",
             [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM.format(paths=[source])],

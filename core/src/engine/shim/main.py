@@ -22,9 +22,9 @@ from engine.shim import protocol, records
 from engine.shim.connection import Connection
 from engine.shim.container import Container
 from engine.shim.launch import LAUNCHER_FD, PROGRAM_FD
+from engine.shim.log import Log
 from engine.shim.loop import Loop
 from engine.shim.plan import Plan
-from engine.shim.process import Log
 from engine.shim.server import Server
 
 
@@ -59,7 +59,7 @@ def serve(launcher: socket.socket) -> int:
         plan, stage = read_plan(json.loads(first[1]))
         isolate()
         open_report(plan.directory)
-        container = Container(loop, plan, stage, open_sink(plan))
+        container = Container(loop, plan, stage, open_log(plan))
         records.write(container.state_fd, "shim", processes.identity(), sync=False)
         server = Server(loop, container)
         init = container.start(lambda pid: ask_for_unit(launcher, pid))
@@ -105,26 +105,12 @@ def open_report(directory: str) -> None:
     os.close(fd)
 
 
-def open_sink(plan: Plan) -> Log | None:
-    """Open the log driver's sink; its first failure is reported, and the container goes on without a log."""
+def open_log(plan: Plan) -> Log | None:
+    """Open the container's log, unless its driver keeps none."""
     if plan.sink is None:
         return None
     module, arguments = plan.sink
-    __import__(module)
-    fd = os.open(plan.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    sink = sys.modules[module].open(fd, arguments)
-    failed = False
-
-    def write(stream: str, data: bytes, nanoseconds: int) -> None:
-        nonlocal failed
-        try:
-            sink.write(stream, data, nanoseconds)
-        except OSError as error:
-            if not failed:
-                os.write(2, f"{nanoseconds} the log cannot be written: {error}\n".encode())
-            failed = True
-
-    return write
+    return Log(module, arguments, plan.directory)
 
 
 def ask_for_unit(launcher: socket.socket, pid: int) -> None:

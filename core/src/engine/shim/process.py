@@ -16,13 +16,12 @@ from time import time_ns
 from engine.linux import processes, terminal
 from engine.shim import protocol
 from engine.shim.connection import Connection
+from engine.shim.log import Log
 from engine.shim.loop import READ, WRITE, Loop
 from engine.shim.protocol import Exit
 
 _CHUNK = 1 << 16
 _STDIN_BEHIND = 1 << 16
-
-Log = Callable[[str, bytes, int], None]
 
 
 class Kept:
@@ -116,7 +115,7 @@ class Kept:
         if not data:
             return False
         if self.log is not None:
-            self.log(stream, data, time_ns())
+            self.log.write(stream, data)
         kind = protocol.STDERR if stream == "stderr" else protocol.STDOUT
         for client in list(self.clients):
             client.send(protocol.frame(kind, data))
