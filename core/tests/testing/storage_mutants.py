@@ -338,6 +338,12 @@ class ForgetsTheRoot(VfsDriver):
         target.chmod(0o755)
 
 
+@caught_by("test_an_implied_directory_looks_like_the_parents")
+class ForgetsMarks(VfsDriver):
+    def adopt_implied(self, layer: Path, merged: Path) -> None:
+        return
+
+
 @caught_by("test_a_view_is_read_only", "test_a_view_of_nothing_is_empty")
 class MountsViewsWritable(VfsDriver):
     def mounts(self, key: str, *, idmap: IdMap | None = None) -> tuple[Mount, ...]:

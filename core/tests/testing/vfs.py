@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ from engine.errors import Conflict, NotFound, Unsupported
 from engine.linux.filesystems import syncfs
 
 OPAQUE = "trusted.overlay.opaque"
+IMPLIED = "trusted.implied"
 Signatures = dict[str, tuple[object, ...]]
 
 
@@ -81,6 +83,7 @@ class VfsDriver(StorageDriver):
             layer = record.directory / "fs"
             if record.parent is None and above is not None:
                 self.merge(record.directory, above.directory / "fs")
+            self.adopt_implied(layer, layer)
             self.drop_whiteouts(layer)
             fd = os.open(layer, os.O_RDONLY)
             syncfs(fd)
@@ -95,10 +98,20 @@ class VfsDriver(StorageDriver):
         merged.mkdir()
         self.copy(below, merged)
         self.apply_whiteouts(directory / "fs", merged)
+        self.adopt_implied(directory / "fs", merged)
         self.copy(directory / "fs", merged)
         (directory / "fs").rename(directory / "layer")
         merged.rename(directory / "fs")
         subprocess.run(["rm", "-rf", directory / "layer"], check=True)
+
+    def adopt_implied(self, layer: Path, merged: Path) -> None:
+        for here, _, _ in os.walk(layer):
+            if IMPLIED in os.listxattr(here):
+                os.removexattr(here, IMPLIED)
+                below = merged / Path(here).relative_to(layer)
+                if below.is_dir():
+                    shutil.copystat(below, here)
+                    os.chown(here, below.stat().st_uid, below.stat().st_gid)
 
     def apply_whiteouts(self, layer: Path, merged: Path) -> None:
         for here, directories, files in os.walk(layer):
@@ -127,7 +140,7 @@ class VfsDriver(StorageDriver):
         if record.kind is SnapshotKind.VIEW:
             raise Conflict(f"{key} is a view", plugin="vfs")
         whiteouts = Whiteouts.DELETE if record.parents else Whiteouts.OVERLAY
-        return UnpackTarget(record.directory / "fs", whiteouts)
+        return UnpackTarget(record.directory / "fs", whiteouts, implied=IMPLIED)
 
     def changes(self, key: str) -> Iterator[Change]:
         record = self.store.find(key)

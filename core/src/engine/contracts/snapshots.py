@@ -189,9 +189,10 @@ class SnapshotStore:
     def _write(directory: Path, record: Record) -> None:
         """Write the record beside the old one and rename it into place."""
         data = {"kind": record.kind, "parents": record.parents, "detail": dict(record.detail)}
-        new = directory / f"{_RECORD}.new"
-        new.write_text(json.dumps(data))
-        new.rename(directory / _RECORD)
+        new = f"{directory}/{_RECORD}.new"
+        with open(new, "wb", buffering=0) as file:
+            file.write(json.dumps(data).encode())
+        os.rename(new, f"{directory}/{_RECORD}")
 
     def _find_committed(self, name: str) -> Record:
         self._check(name)
@@ -234,10 +235,13 @@ class SnapshotStore:
     @contextmanager
     def _partial(self, key: str) -> Iterator[Path]:
         """Make the directory of a snapshot to be; whatever fails in the body, it is cleared away."""
-        self._clear(key)
         directory = self.root / "partial" / key
         try:
-            directory.mkdir(0o700)
+            try:
+                directory.mkdir(0o700)
+            except FileExistsError:
+                self._clear(key)
+                directory.mkdir(0o700)
             yield directory
         except BaseException:
             self._clear(key)
@@ -276,8 +280,9 @@ class SnapshotStore:
             return []
 
     def _make_places(self) -> None:
-        for place in ("active", "committed", "partial"):
-            (self.root / place).mkdir(0o700, exist_ok=True)
+        if not (self.root / "partial").exists():
+            for place in ("active", "committed", "partial"):
+                (self.root / place).mkdir(0o700, exist_ok=True)
 
     @contextmanager
     def _locked(self, mode: int) -> Iterator[None]:

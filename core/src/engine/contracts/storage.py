@@ -66,7 +66,6 @@ class Mount(NamedTuple):
     ``options``     (key, value) pairs in order, as fsconfig(2) takes them: ``("lowerdir+", "/a")`` may repeat; a flag
                     has the value ``""``
     ``attributes``  per-mount attributes: "ro", "nosuid", "nodev", "noexec"
-    ``subpath``     for a bind: the directory below ``source`` that becomes the root
     ``idmap``       the identity map for the mount itself (a bind of a btrfs subvolume), where the file system can
     """
 
@@ -88,11 +87,17 @@ class Whiteouts(StrEnum):
 
 
 class UnpackTarget(NamedTuple):
-    """Where a layer of an active snapshot is unpacked: a directory, and how deletions are written there."""
+    """Where a layer of an active snapshot is unpacked: a directory, and how deletions are written there.
+
+    ``implied`` names an extended attribute, or is empty. An archive may have ``a/b`` and no entry for ``a``: whoever
+    makes ``a`` then sets that attribute on it, and takes it off when an entry for ``a`` follows. `StorageDriver.commit`
+    gives such a directory the owner and mode that the parent's has, instead of covering it with made-up ones.
+    """
 
     directory: Path
     whiteouts: Whiteouts
     xattr_prefix: str = "trusted.overlay."
+    implied: str = ""
 
 
 class ChangeKind(StrEnum):
@@ -173,14 +178,16 @@ class StorageDriver(ABC):
         """Make the active snapshot ``key`` the committed ``name``; ``key`` is gone after.
 
         ``parent`` only with `Capability.PARALLEL_UNPACK`, for a snapshot prepared without one. The files are on disk
-        (synced) when this returns. Raises `Conflict` when ``name`` exists, `NotFound` for an unknown key.
+        (synced) when this returns. Raises `Conflict` when ``name`` exists and for a view, `NotFound` for an unknown
+        key.
         """
 
     @abstractmethod
     def mounts(self, key: str, *, idmap: IdMap | None = None) -> tuple[Mount, ...]:
         """Return what to mount, in order, for the root of an active snapshot or view: each on top of the last.
 
-        Touches nothing. A view's mounts are read-only. ``idmap`` needs `Capability.IDMAP`.
+        Touches nothing. A view's mounts are read-only. ``idmap`` needs `Capability.IDMAP`. Raises `NotFound`, also for
+        a committed snapshot: that is mounted through a view.
         """
 
     @abstractmethod
@@ -189,8 +196,9 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def changes(self, key: str) -> Iterator[Change]:
-        """Yield what an active snapshot changed against its parent, sorted by path.
+        """Yield what an active snapshot changed against its parent, each directory right before what is in it, by name.
 
+        A deleted directory is one change; one that became something else is CHANGED. A view never changes anything.
         A directory whose entries changed is itself CHANGED, as with `docker diff`. Safe beside a running container:
         a racing rename may show or not, but nothing outside the snapshot is ever opened.
         """

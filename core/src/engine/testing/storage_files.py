@@ -17,6 +17,7 @@ from engine.testing.storage_support import (
     delete,
     inside,
     layer,
+    make_implied,
     make_opaque,
     nothing_left,
     paths,
@@ -37,6 +38,7 @@ def fill_base(at: Path) -> None:
     (at / "etc/passwd").write_text("root:x:0:0\n")
     (at / "etc/shadow").write_text("secret\n")
     (at / "opt/tool/data").mkdir(parents=True)
+    (at / "opt").chmod(0o750)
     (at / "opt/tool/data/one").write_text("1")
     (at / "opt/tool/two").write_text("2")
     (at / "link").symlink_to("etc/passwd")
@@ -224,6 +226,28 @@ class FilesChecks(StorageChecks):
         assert inside(driver, "container", place, look) == (0o1771, 12, 34)
         assert inside(driver, "look", place, look) == (0o1771, 12, 34)
 
+    def test_an_implied_directory_looks_like_the_parents(self, driver: StorageDriver, place: Path) -> None:
+        """A directory that a layer's archive has no entry for keeps owner and mode, and no mark of it is left."""
+
+        def fill(at: Path) -> None:
+            (at / "tmp/inner").mkdir(parents=True)
+            (at / "tmp").chmod(0o1777)
+            os.chown(at / "tmp/inner", 12, 34)
+
+        layer(driver, "base", None, fill)
+        driver.prepare("unpack", "base")
+        make_implied(driver, "unpack", "tmp")
+        (make_implied(driver, "unpack", "tmp/inner") / "file").touch()
+        make_implied(driver, "unpack", "new")
+        driver.commit("unpack", "top")
+        driver.prepare("container", "top")
+
+        def look(at: Path) -> list[tuple[int, int, list[str]]]:
+            found = [at / "tmp", at / "tmp/inner", at / "new"]
+            return [(stat.S_IMODE(one.stat().st_mode), one.stat().st_uid, os.listxattr(one)) for one in found]
+
+        assert inside(driver, "container", place, look) == [(0o1777, 0, []), (0o755, 12, []), (0o755, 0, [])]
+
     def test_a_view_is_read_only(self, driver: StorageDriver, place: Path) -> None:
         """A view shows its parent, and the kernel refuses every write."""
         layer(driver, "base", None, fill_base)
@@ -270,6 +294,7 @@ class FilesChecks(StorageChecks):
         driver.prepare("unpack-top", None)
         driver.prepare("unpack-base", None)
         delete(driver, "unpack-top", "etc/shadow")
+        make_implied(driver, "unpack-top", "opt")
         make_opaque(driver, "unpack-top", "opt/tool")
         (driver.unpack_target("unpack-top").directory / "new").write_text("new")
         fill_base(driver.unpack_target("unpack-base").directory)
@@ -282,6 +307,7 @@ class FilesChecks(StorageChecks):
         assert inside(driver, "container", place, paths) == {
             "etc", "etc/passwd", "link", "new", "opt", "opt/tool",
         }  # fmt: skip
+        assert inside(driver, "container", place, lambda at: stat.S_IMODE((at / "opt").stat().st_mode)) == 0o750
 
     def test_a_directory_of_the_machine_is_a_lower(self, driver: StorageDriver, place: Path, lower: Path) -> None:
         """It shows through, nothing written reaches it, a view of it is read-only, and it outlives the snapshot."""

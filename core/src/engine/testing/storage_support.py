@@ -92,6 +92,17 @@ def delete(driver: StorageDriver, key: str, path: str) -> None:
     os.mknod(victim, 0o600 | 0o020000, WHITEOUT_DEVICE)
 
 
+def make_implied(driver: StorageDriver, key: str, path: str) -> Path:
+    """Make a directory as an unpacker does that found an entry below it and none for it."""
+    target = driver.unpack_target(key)
+    directory = target.directory / path
+    if not directory.exists():
+        directory.mkdir(mode=0o755)
+        if target.implied:
+            os.setxattr(directory, target.implied, b"")
+    return directory
+
+
 def make_opaque(driver: StorageDriver, key: str, path: str) -> None:
     """Unpack an opaque directory: nothing of the parent's ``path`` shows through."""
     target = driver.unpack_target(key)

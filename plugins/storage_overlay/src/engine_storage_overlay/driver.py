@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.contracts.common import IdMap, Probe
@@ -31,6 +32,7 @@ from engine.contracts.storage import (
 )
 from engine.errors import Conflict, InvalidInput, NotFound, Unsupported
 from engine.linux.filesystems import syncfs
+from engine_storage_overlay.implied import adopt, copy_attributes, mark
 from engine_storage_overlay.options import FOLLOW, OverlayOptions, decode, parse
 
 _NAME = "overlay"
@@ -70,8 +72,9 @@ class OverlayDriver(StorageDriver):
             self._check_lower(lower, parent)
 
         def build(directory: Path, above: Record | None) -> Mapping[str, str]:
-            for name in _EMPTY:
-                (self._root / name).mkdir(0o755, exist_ok=True)
+            if not (self._root / _EMPTY[-1]).exists():
+                for name in _EMPTY:
+                    (self._root / name).mkdir(0o755, exist_ok=True)
             if not read_only:
                 self._make_upper(directory, above.directory / "fs" if above else lower)
             detail = self._inherit(self._options, above)
@@ -87,8 +90,12 @@ class OverlayDriver(StorageDriver):
             if "lower" in record.detail:
                 what = f"the snapshot '{key}' is over {record.detail['lower']}, which is no committed snapshot"
                 raise Conflict(what, fix="Pack its changes into a layer instead.", plugin=_NAME)
-            if above is not None and record.parent is None:
-                _take_on_root(layer, above.directory / "fs")
+            lowers = self._lowers(above) if above else []
+            if above is not None:
+                lowers.insert(0, above.directory / "fs")
+                if record.parent is None:
+                    _take_on_root(layer, lowers[0])
+            adopt(layer, lowers, userxattr=decode(record.detail["options"]).userxattr)
             _sync_tree(layer)
             return self._inherit(decode(record.detail["options"]), above)
 
@@ -111,8 +118,9 @@ class OverlayDriver(StorageDriver):
     def unpack_target(self, key: str) -> UnpackTarget:
         """Return ``fs``, in which a layer lies alone, with overlay's own marks for what it deletes."""
         record = self._active(key)
-        prefix = "user.overlay." if decode(record.detail["options"]).userxattr else "trusted.overlay."
-        return UnpackTarget(record.directory / "fs", Whiteouts.OVERLAY, prefix)
+        userxattr = decode(record.detail["options"]).userxattr
+        prefix = "user.overlay." if userxattr else "trusted.overlay."
+        return UnpackTarget(record.directory / "fs", Whiteouts.OVERLAY, prefix, mark(userxattr=userxattr))
 
     def changes(self, key: str) -> Iterator[Change]:
         """Yield what lies in ``fs``, compared with the layers below. See the contract."""
@@ -208,12 +216,8 @@ def _kernel_options(record: Record, writable: bool) -> list[tuple[str, str]]:
 
 def _copy_attributes(source: Path, target: Path) -> None:
     """Give the root of a new layer the owner, mode and attributes of the root below, which it covers in the stack."""
-    status = source.stat()
-    os.chown(target, status.st_uid, status.st_gid)
-    os.chmod(target, status.st_mode & 0o7777)
-    for name in os.listxattr(source):
-        if ".overlay." not in name:
-            os.setxattr(target, name, os.getxattr(source, name))
+    with _opened(source) as below, _opened(target) as layer:
+        copy_attributes(below, layer)
 
 
 def _take_on_root(layer: Path, below: Path) -> None:
@@ -224,8 +228,14 @@ def _take_on_root(layer: Path, below: Path) -> None:
 
 
 def _sync_tree(layer: Path) -> None:
-    fd = os.open(layer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with _opened(layer) as fd:
         syncfs(fd)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
     finally:
         os.close(fd)

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from engine.linux.mounts import AT_FDCWD, open_tree
@@ -114,14 +114,18 @@ class Stack:
         """Return the names in a merged directory (whiteouts among them: look each up)."""
         names: set[str] = set()
         for part in parts:
-            with open_below(self._roots[part.layer], part.path, _DIRECTORY) as fd:
+            with self.opened(part) as fd:
                 names.update(() if fd is None else os.listdir(fd))
         return names
 
     def marks(self, part: Part) -> Marks:
         """Return the marks of one directory."""
-        with open_below(self._roots[part.layer], part.path, _DIRECTORY) as fd:
+        with self.opened(part) as fd:
             return Marks(False, "") if fd is None else read_marks(fd, self._prefix)
+
+    def opened(self, part: Part) -> AbstractContextManager[int | None]:
+        """Open one directory for the body of a ``with``; None when nothing is there."""
+        return open_below(self._roots[part.layer], part.path, _DIRECTORY)
 
     def _status(self, part: Part) -> os.stat_result | None:
         with open_below(self._roots[part.layer], part.path, os.O_PATH | os.O_NOFOLLOW) as fd:
