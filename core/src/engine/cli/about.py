@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +62,7 @@ def info(ctx: typer.Context, form: _Form = _TEXT) -> None:
             "Hostname": machine.nodename,
             "Processors": os.cpu_count(),
             "Memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "Settings": _settings(engine.settings),
         }
     _show(found, form)
 
@@ -81,11 +83,25 @@ def _setting(settings: Any, kind: str) -> str:
     return name
 
 
+def _settings(settings: Any) -> dict[str, str]:
+    """Return each setting with where it came from: "overlay (/etc/engine/engine.toml)"."""
+    values = settings._asdict()
+    origins = values.pop("origins")
+    return {name: f"{_text(value)} ({origins.get(name, 'default')})" for name, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    return str(dict(value) if isinstance(value, Mapping) else value) or "''"
+
+
 def _show(found: dict[str, Any], form: str) -> None:
     if form == JSON:
         write_json(found)
     elif form == _TEXT:
         for name, value in found.items():
-            write(f"{name + ':':20}{value}")
+            if isinstance(value, dict):
+                write("\n".join([f"{name}:", *(f"  {key + ':':18}{one}" for key, one in value.items())]))
+            else:
+                write(f"{name + ':':20}{value}")
     else:
         write(render(form, found))
