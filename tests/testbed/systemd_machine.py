@@ -81,7 +81,7 @@ class SystemdMachine:
             "environment": {name: os.environ[name] for name in (marks.RUN, marks.TEST) if name in os.environ},
         }  # fmt: skip
         inside = [sys.executable, "-I", str(Path(__file__).with_name("inside.py")), json.dumps(spec)]
-        unshare = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--propagation", "private", "--", *inside]
+        unshare = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--propagation", "slave", "--", *inside]
         self._unshare = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *self._joined(self.groups, unshare)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,

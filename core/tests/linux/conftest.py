@@ -48,7 +48,7 @@ def in_mount_namespace(in_child: InChild) -> InChild:
     def run(body: Callable[[], Any]) -> Any:
         def inside() -> Any:
             namespaces.unshare(namespaces.CLONE_NEWNS)
-            mounts.make_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
+            mounts.make_propagation("/", mounts.MS_SLAVE | mounts.MS_REC)
             return body()
 
         return in_child(inside)

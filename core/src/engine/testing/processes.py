@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from engine.linux.mounts import MS_PRIVATE, MS_REC, make_propagation
+from engine.linux.mounts import MS_REC, MS_SLAVE, make_propagation
 from engine.linux.namespaces import CLONE_NEWNS, unshare
 from engine.linux.syscalls import prctl
 
@@ -43,11 +43,14 @@ def in_private_mounts(function: Callable[[], T]) -> T:
 
 
 def with_private_mounts(function: Callable[[], T]) -> Callable[[], T]:
-    """Return the function that puts its process in a mount namespace of its own, and then runs ``function``."""
+    """Return the function that puts its process in a mount namespace of its own, and then runs ``function``.
+
+    A slave: what others unmount meanwhile goes away here too, and is not kept from them by a copy.
+    """
 
     def private() -> T:
         unshare(CLONE_NEWNS)
-        make_propagation("/", MS_REC | MS_PRIVATE)
+        make_propagation("/", MS_REC | MS_SLAVE)
         return function()
 
     return private
