@@ -41,3 +41,10 @@ def own_box(engine_root: EngineRoot, busybox_rootfs_tar: Path) -> Box:
     box = Box(engine_root)
     box.done("import", busybox_rootfs_tar, BUSYBOX)
     return box
+
+
+@pytest.fixture(scope="session")
+def debian(shared_root: EngineRoot, debian_rootfs_tar: Path) -> str:
+    """The name of an image in the shared engine: a small Debian with a Python in it."""
+    Box(shared_root).done("import", debian_rootfs_tar, "debian", timeout=150)
+    return "debian"
