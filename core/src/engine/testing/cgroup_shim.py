@@ -14,13 +14,21 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import engine.actions.cgroups  # noqa: F401  # registers what a plan is made of
 from engine.actions import execute
 from engine.actions.base import Phase, Slots, Step, from_plain, of_phase
 from engine.errors import EngineError
 from engine.linux import processes
+
+
+class Child(NamedTuple):
+    """A clone that waits for a byte on ``gate``, and tells on ``failure`` why it could not execute its program."""
+
+    pid: int
+    gate: int
+    failure: int
 
 
 def main() -> None:
@@ -30,50 +38,59 @@ def main() -> None:
     slots: Slots = {}
     try:
         execute.run(of_phase(steps, Phase.PARENT_BEFORE), slots)
-        pid, gate = _clone(steps, slots, request["argv"], request["streams"])
+        child = _clone(steps, slots, request["argv"], request["streams"])
     except EngineError as error:
         _say({"error": error.to_plain()})
         return
+    slots["pid"] = child.pid
     try:
-        slots["pid"] = pid
-        if request["unit"]:
-            _say({"unit": pid})
-            if sys.stdin.readline() != "made\n":
-                raise EngineError("the unit was not made")
-        execute.run(of_phase(steps, Phase.PARENT_AFTER), slots)
-        os.write(gate, b"1")
-    except (EngineError, BrokenPipeError) as error:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        known = error if isinstance(error, EngineError) else EngineError("the child ended before it could start")
-        _say({"error": known.to_plain(), "undone": execute.undo(steps, slots)})
+        _start(child, of_phase(steps, Phase.PARENT_AFTER), slots, unit=request["unit"])
+    except EngineError as error:
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        _say({"error": error.to_plain(), "undone": execute.undo(steps, slots)})
         return
-    _say({"started": pid})
-    _say({"ended": os.waitpid(pid, 0)[1]})
+    _say({"started": child.pid})
+    _say({"ended": os.waitpid(child.pid, 0)[1]})
 
 
-def _clone(steps: Sequence[Step], slots: Slots, argv: Sequence[str], streams: Sequence[int]) -> tuple[int, int]:
-    """Return the child's pid and the pipe whose first byte lets it go."""
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+def _start(child: Child, after: Sequence[Step], slots: Slots, *, unit: bool) -> None:
+    """Have the unit made, finish what the parent does, and return once the program runs in the child."""
+    if unit:
+        _say({"unit": child.pid})
+        if sys.stdin.readline() != "made\n":
+            raise EngineError("the unit was not made")
+    execute.run(after, slots)
+    os.write(child.gate, b"1")
+    with open(child.failure, encoding="utf-8") as file:
+        reason = file.read()
+    if reason:
+        raise EngineError(reason)
+
+
+def _clone(steps: Sequence[Step], slots: Slots, argv: Sequence[str], streams: Sequence[int]) -> Child:
+    waiting, gate = os.pipe2(os.O_CLOEXEC)
+    failure, telling = os.pipe2(os.O_CLOEXEC)
     made = processes.clone3(0, slots.get("cgroup"))
     if made.pid == 0:
-        _be_container(steps, slots, argv, streams, read_end, write_end)
-    os.close(read_end)
-    for stream in streams:
-        os.close(stream)
-    return made.pid, write_end
+        os.close(gate)
+        _be_container(steps, slots, argv, streams, waiting, telling)
+    for fd in (waiting, telling, *streams):
+        os.close(fd)
+    return Child(made.pid, gate, failure)
 
 
 def _be_container(
-    steps: Sequence[Step], slots: Slots, argv: Sequence[str], streams: Sequence[int], gate: int, other_end: int
+    steps: Sequence[Step], slots: Slots, argv: Sequence[str], streams: Sequence[int], waiting: int, telling: int
 ) -> None:
     try:
-        os.close(other_end)
-        if os.read(gate, 1) == b"1":
+        if os.read(waiting, 1) == b"1":
             execute.run(of_phase(steps, Phase.CHILD_BEFORE_PIVOT), slots)
             os.dup2(streams[0], 0)
             os.dup2(streams[1], 1)
             os.execv(argv[0], list(argv))
+    except (EngineError, OSError) as error:
+        os.write(telling, str(error).encode())
     finally:
         os._exit(125)
 
