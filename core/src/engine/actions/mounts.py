@@ -238,14 +238,31 @@ class MakeDirectory(NamedTuple):
 
 def attach(root: int, mount: int, target: str, *, directory: bool, strict: bool) -> None:
     """Attach a detached mount below ``root``; see the module's text."""
-    fd = paths.make_directories(root, target) if directory else paths.make_file(root, target)
     if strict:
-        os.close(fd)
-        fd = _open_strict(root, target)
+        fd = _strict_target(root, target, directory=directory)
+    else:
+        fd = paths.make_directories(root, target) if directory else paths.make_file(root, target)
     try:
         mounts.move_mount(mount, fd)
     finally:
         os.close(fd)
+
+
+def _strict_target(root: int, target: str, *, directory: bool) -> int:
+    """Return an O_PATH descriptor of the target, made where it is missing, no part of it a link."""
+    try:
+        return _open_strict(root, target)
+    except FileNotFoundError:
+        parent, _slash, name = target.rpartition("/")
+        above = _strict_target(root, parent or "/", directory=True)
+    try:
+        if directory:
+            os.mkdir(name, 0o755, dir_fd=above)
+        else:
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=above))
+    finally:
+        os.close(above)
+    return _open_strict(root, target)
 
 
 def _open_strict(root: int, target: str) -> int:
