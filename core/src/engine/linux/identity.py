@@ -73,7 +73,7 @@ def _find_user(passwd: bytes, spec: str) -> _User:
     if uid is None:
         raise InvalidInput(
             f"the container's /etc/passwd has no user {spec!r}",
-            fix="use a user of the image, or a number",
+            fix="Use a user of the image, or a number.",
         )
     return _User("", _in_range(uid, spec), 0, "/")
 
@@ -86,7 +86,7 @@ def _find_group(group: bytes, spec: str) -> int:
     if gid is None:
         raise InvalidInput(
             f"the container's /etc/group has no group {spec!r}",
-            fix="use a group of the image, or a number",
+            fix="Use a group of the image, or a number.",
         )
     return _in_range(gid, spec)
 

@@ -118,7 +118,7 @@ def compile(profile: Mapping[str, Any]) -> bytes:  # noqa: A001 - the name that 
     """
     reason = available()
     if reason is not None:
-        raise Unsupported(f"seccomp filters cannot be compiled: {reason}", fix="install libseccomp (libseccomp2)")
+        raise Unsupported(f"seccomp filters cannot be compiled: {reason}", fix="Install libseccomp (libseccomp2).")
     default = _action(profile, "defaultAction", "defaultErrnoRet")
     library = _Library(default)
     try:
@@ -166,7 +166,7 @@ def _limited(program: bytes) -> bytes:
     if length > _MAX_INSTRUCTIONS:
         raise InvalidInput(
             f"the seccomp profile compiles to {length} instructions, and the kernel takes {_MAX_INSTRUCTIONS}",
-            fix="use fewer rules or architectures",
+            fix="Use fewer rules or architectures.",
         )
     return program
 
@@ -193,7 +193,7 @@ def _alternatives(arguments: Sequence[Mapping[str, Any]]) -> Iterator[list[_Comp
 def _comparison(argument: Mapping[str, Any]) -> _Comparison:
     operator = _OPERATORS.get(argument["op"])
     if operator is None:
-        raise InvalidInput(f"a seccomp profile has an unknown operator {argument['op']!r}", fix="use SCMP_CMP_*")
+        raise InvalidInput(f"a seccomp profile has an unknown operator {argument['op']!r}", fix="Use SCMP_CMP_*.")
     return _Comparison(argument["index"], operator, argument["value"], argument.get("valueTwo", 0))
 
 
@@ -202,7 +202,7 @@ def _action(holder: Mapping[str, Any], key: str, errno_key: str) -> int:
     name = holder.get(key)
     action = ACTIONS.get(name or "")
     if action is None:
-        raise InvalidInput(f"a seccomp profile has an unknown action {name!r}", fix="use SCMP_ACT_*")
+        raise InvalidInput(f"a seccomp profile has an unknown action {name!r}", fix="Use SCMP_ACT_*.")
     number = holder.get(errno_key)
     if action in {_ERRNO, _TRACE}:
         return action | ((errno.EPERM if number is None else number) & 0xFFFF)
@@ -239,7 +239,7 @@ class _Library:
         """Add an architecture by the spec's name (SCMP_ARCH_X86)."""
         token = self._library.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
         if token == 0:
-            raise InvalidInput(f"a seccomp profile has an unknown architecture {name!r}", fix="use SCMP_ARCH_*")
+            raise InvalidInput(f"a seccomp profile has an unknown architecture {name!r}", fix="Use SCMP_ARCH_*.")
         result = self._library.seccomp_arch_add(self._filter, token)
         if result not in {0, -errno.EEXIST}:
             raise InvalidInput(f"libseccomp refuses the architecture {name!r}: {os.strerror(-result)}")
