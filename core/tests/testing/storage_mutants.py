@@ -533,6 +533,14 @@ class ScatteringStore(SnapshotStore):
             raise
 
 
+@caught_by("test_killed_in_probe")
+class TriesAnywhere(VfsDriver):
+    def probe(self) -> Probe:
+        (self.root / "probe").mkdir()
+        (self.root / "probe").rmdir()
+        return super().probe()
+
+
 @caught_by("test_killed_in_prepare")
 class LosesTemporaries(VfsDriver):
     store_class = ScatteringStore

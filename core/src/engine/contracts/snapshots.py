@@ -146,6 +146,18 @@ class SnapshotStore:
                     yield info
 
     @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """Make a directory for the body to try things in, where a crash in it is seen and cleared as of a snapshot.
+
+        Raises `OSError`: a probe puts it in words of its own.
+        """
+        self.root.mkdir(0o700, parents=True, exist_ok=True)
+        self._make_places()
+        with self._partial(name) as directory:
+            yield directory
+        self._clear(name)
+
+    @contextmanager
     def explaining(self, what: str) -> Iterator[None]:
         """Turn an `OSError` of the body into an `EngineError` that says what failed, why, and what to do."""
         try:

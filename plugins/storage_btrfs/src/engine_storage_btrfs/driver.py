@@ -57,7 +57,7 @@ class BtrfsDriver(StorageDriver):
         """Make a subvolume and a snapshot below the root, and delete them."""
         from engine_storage_btrfs.probe import probe
 
-        return probe(self._root)
+        return probe(self._store)
 
     def prepare(
         self,

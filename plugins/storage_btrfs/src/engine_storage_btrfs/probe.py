@@ -7,49 +7,45 @@ import os
 from pathlib import Path
 
 from engine.contracts.common import Probe
+from engine.contracts.snapshots import SnapshotStore
 from engine.linux import mountinfo
 from engine.linux.syscalls import explain
-from engine.linux.trees import remove_tree
 from engine_storage_btrfs import subvolumes
 
 _PREFERENCE = 40
 """Below overlay, whose containers share the page cache of their image."""
 
 
-def probe(root: Path) -> Probe:
-    """Try in a directory below ``root`` that is removed again. What the kernel refuses is put in words."""
-    name = f"probe-{os.getpid()}"
+def probe(store: SnapshotStore) -> Probe:
+    """Try in a directory below the root that is removed again. What the kernel refuses is put in words."""
+    root = store.root
     try:
         root.mkdir(0o700, parents=True, exist_ok=True)
         root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        return Probe(False, f"{root} cannot be used: {error.strerror}")
-    try:
-        # Before anything is made: whoever may not search the trees may not delete subvolumes either.
-        subvolumes.list_nested(root_fd)
-        _try(root_fd, name)
+        try:
+            # Before anything is made: whoever may not search the trees may not delete subvolumes either.
+            subvolumes.list_nested(root_fd)
+        finally:
+            os.close(root_fd)
+        with store.scratch(f"probe-{os.getpid()}") as place:
+            _try(place)
     except OSError as error:
         return Probe(False, _reason(error, root))
-    finally:
-        os.close(root_fd)
     return Probe(True, f"{root} lies on btrfs, and subvolumes can be made there", _PREFERENCE)
 
 
-def _try(root_fd: int, name: str) -> None:
-    os.mkdir(name, 0o700, dir_fd=root_fd)
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
+def _try(place: Path) -> None:
+    """Make a subvolume and a snapshot of it, named as those of a snapshot, so that they are deleted as such."""
+    place_fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        subvolumes.create(fd, "one")
-        one = os.open("one", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+        subvolumes.create(place_fd, "base")
+        base_fd = os.open("base", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place_fd)
         try:
-            subvolumes.snapshot(one, fd, "two", read_only=True)
+            subvolumes.snapshot(base_fd, place_fd, "fs", read_only=True)
         finally:
-            os.close(one)
+            os.close(base_fd)
     finally:
-        subvolumes.destroy(fd, "two")
-        subvolumes.destroy(fd, "one")
-        os.close(fd)
-        remove_tree(root_fd, name)
+        os.close(place_fd)
 
 
 def _reason(error: OSError, root: Path) -> str:

@@ -54,7 +54,7 @@ class OverlayDriver(StorageDriver):
         """Mount an overlay on the file system of the root, attached nowhere, and try what images need."""
         from engine_storage_overlay.probe import probe
 
-        return probe(self._root, self._options)
+        return probe(self._store, self._options)
 
     def prepare(
         self,

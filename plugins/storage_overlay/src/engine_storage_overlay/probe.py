@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from engine.contracts.common import Probe
+from engine.contracts.snapshots import SnapshotStore
 from engine.linux import mountinfo
 from engine.linux.overlay import new_overlay
 from engine.linux.syscalls import explain
-from engine.linux.trees import remove_tree
 from engine_storage_overlay.options import OverlayOptions
 
 _PREFERENCE = 80
@@ -20,25 +20,14 @@ _WHY = {
 }
 
 
-def probe(root: Path, options: OverlayOptions) -> Probe:
-    """Try in a directory below ``root`` that is removed again. What the kernel refuses is put in words."""
-    name = f"probe-{os.getpid()}"
+def probe(store: SnapshotStore, options: OverlayOptions) -> Probe:
+    """Try in a directory below the root that is removed again. What the kernel refuses is put in words."""
     try:
-        root.mkdir(0o700, parents=True, exist_ok=True)
-        root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with store.scratch(f"probe-{os.getpid()}") as place:
+            _try(place, options)
     except OSError as error:
-        return Probe(False, f"{root} cannot be used: {error.strerror}")
-    try:
-        os.mkdir(name, 0o700, dir_fd=root_fd)
-        try:
-            _try(root / name, options)
-        finally:
-            remove_tree(root_fd, name)
-    except OSError as error:
-        return Probe(False, _reason(error, root))
-    finally:
-        os.close(root_fd)
-    return Probe(True, f"overlay mounts work on {root}", _PREFERENCE)
+        return Probe(False, _reason(error, store.root))
+    return Probe(True, f"overlay mounts work on {store.root}", _PREFERENCE)
 
 
 def _try(place: Path, options: OverlayOptions) -> None:
