@@ -8,6 +8,7 @@ calls, so a bus or a systemd that was restarted meanwhile is no trouble.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ SYSTEMD, MANAGER_PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER, SCOPE = f"{SYSTEMD}.Manager", f"{SYSTEMD}.Scope"
 BUS, BUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
 
+_UNIX = "unix:path="
 _PATIENCE = 3.0
 """Seconds that a unit of the same name has to go away; it takes systemd some milliseconds to see that it is empty."""
 
@@ -71,7 +73,7 @@ class Systemd:
                     try:
                         return await errand(bus)
                     finally:
-                        bus.disconnect()  # type: ignore[no-untyped-call]  # dbus-next annotates it by halves
+                        _release(bus)
             except TimeoutError:
                 raise EngineError(
                     f"systemd did not {what} within {self._timeout:g} s",
@@ -83,14 +85,36 @@ class Systemd:
 
 
 async def _connect(where: str) -> MessageBus:
+    bus = None
     try:
-        return await MessageBus(bus_address=where).connect()
+        _knock(where)
+        bus = MessageBus(bus_address=where)
+        return await bus.connect()
     except (OSError, EOFError, AuthError, InvalidAddressError) as error:
+        _release(bus)
         raise EngineError(
-            f"no D-Bus answers at {where.removeprefix('unix:path=')}: {str(error) or type(error).__name__}",
+            f"no D-Bus answers at {where.removeprefix(_UNIX)}: {str(error) or type(error).__name__}",
             fix="Start systemd and dbus, or use --cgroup-driver cgroupfs.",
             plugin=NAME,
         ) from error
+    except asyncio.CancelledError:
+        _release(bus)
+        raise
+
+
+def _knock(where: str) -> None:
+    """Raise OSError when nobody listens: dbus-next would keep the socket of a connection that failed."""
+    if where.startswith(_UNIX):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+            connection.connect(where.removeprefix(_UNIX))
+
+
+def _release(bus: MessageBus | None) -> None:
+    """Disconnect, and close the socket, which dbus-next 0.2 leaves to the garbage collector."""
+    if bus is not None:
+        bus.disconnect()  # type: ignore[no-untyped-call]  # dbus-next annotates it by halves
+        bus._stream.close()
+        bus._sock.close()
 
 
 async def _start_scope(bus: MessageBus, unit: str, pid: int, properties: Sequence[Property]) -> None:
