@@ -64,6 +64,8 @@ def flags_of(kinds: Iterable[str]) -> int:
 def _guarded(channel: Channel, body: Callable[[], None]) -> NoReturn:
     try:
         seal.close_imports()
+        # It may be in a pid namespace of others already.
+        processes.set_dumpable(False)
         body()
     except EngineError as error:
         channel.send_error(error)
@@ -116,7 +118,6 @@ def _exec(
 
 def _join(entry: Entry) -> None:
     """Enter the namespaces of the init; the user namespace last, as it takes the rights over the host's away."""
-    processes.set_dumpable(False)
     flags = flags_of(entry.kinds - {"pid", "user"})
     if flags:
         namespaces.setns(entry.pidfd, flags)
@@ -165,8 +166,6 @@ def _enter_namespaces(task: Task, steps: Sequence[Step], slots: Slots) -> None:
         root.become_root()
         # With nobody else in these namespaces yet, /proc/self must be ours to write clock offsets.
         processes.set_dumpable(not task.joins)
-    elif task.joins:
-        processes.set_dumpable(False)
     for kind, path in task.joins:
         if kind == "cgroup":
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
