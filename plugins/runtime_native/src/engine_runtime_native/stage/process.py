@@ -7,6 +7,7 @@ import os
 from typing import NamedTuple
 
 from engine.actions.base import Slots, action
+from engine.errors import NotFound
 from engine.linux import capabilities, paths, processes, seccomp
 
 SIGKILL = 9
@@ -39,7 +40,12 @@ class ChangeDirectory(NamedTuple):
 
     def run(self, slots: Slots) -> None:
         """Resolve it below the root, and enter what was found."""
-        fd = paths.open_in_root(slots["rootfs"], self.path, os.O_PATH | os.O_DIRECTORY)
+        try:
+            fd = paths.open_in_root(slots["rootfs"], self.path, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"the container has no directory {self.path} to work in", fix="Name one that it has (--workdir)."
+            ) from error
         try:
             os.fchdir(fd)
         finally:
