@@ -300,19 +300,24 @@ def test_parallel_unpack_takes_on_the_root_below(root: Path, place: Path) -> Non
     assert inside(driver, "c", place, lambda at: oct(at.stat().st_mode & 0o7777)) == "0o1777"
 
 
-def test_a_container_layer_is_made_and_removed_in_a_millisecond(root: Path) -> None:
-    """The best of many, in time of the processor: other work on the machine is no fault of the driver's."""
-    driver = make(root)
-    layer(driver, "base", None, lambda _: None)
-    best = min(timed(driver) for _ in range(200))
+def test_a_container_layer_is_made_and_removed_in_a_millisecond(tmp_path: Path) -> None:
+    """The best of many, on tmpfs: neither other work on the machine nor a busy journal is the driver's own."""
+
+    def measure() -> float:
+        mounts.attach(mounts.new_mount("tmpfs"), mounts.AT_FDCWD, str(tmp_path))
+        driver = OverlayDriver(StorageConfig(tmp_path, {}))
+        layer(driver, "base", None, lambda _: None)
+        return min(timed(driver) for _ in range(300))
+
+    best = in_private_mounts(measure)
     assert best < 0.001, f"{best * 1000:.2f} ms"
 
 
 def timed(driver: OverlayDriver) -> float:
-    start = time.process_time()
+    start = time.perf_counter()
     driver.prepare("c", "base")
     driver.remove("c")
-    return time.process_time() - start
+    return time.perf_counter() - start
 
 
 def test_the_plugin_imports_the_driver_late() -> None:
