@@ -17,8 +17,10 @@ from engine.contracts.storage import Capability, StorageConfig
 from engine.errors import Conflict, EngineError, InvalidInput, NotFound
 from engine.linux import capabilities, mounts
 from engine.testing.processes import in_private_mounts
-from engine.testing.storage_support import inside, layer, paths
+from engine.testing.storage_support import inside, layer, nothing_mounted, paths
 from engine_storage_overlay.driver import OverlayDriver
+from engine_storage_overlay.options import OverlayOptions
+from engine_storage_overlay.probe import try_apart
 
 FS_IOC_SETFLAGS, FS_IMMUTABLE_FL = 0x40086602, 0x10
 
@@ -274,6 +276,16 @@ def test_the_probe_says_why_not(tmp_path: Path) -> None:
     where = {"lowerdir": f"{tmp_path}/lower", "upperdir": f"{tmp_path}/upper", "workdir": f"{tmp_path}/work"}
     assert "lies on an overlay" in mount_and_probe("overlay", dict(where))
     assert "read-only" in mount_and_probe("tmpfs", {}, mounts.MOUNT_ATTR_RDONLY)
+
+
+def test_the_probe_for_older_kernels_works_apart(tmp_path: Path) -> None:
+    """It tries the same in a child, brings back what the kernel said, and leaves no mount."""
+    (tmp_path / "good").mkdir()
+    with nothing_mounted():
+        try_apart(tmp_path / "good", OverlayOptions())
+        (tmp_path / "bad").touch()
+        with pytest.raises(NotADirectoryError):
+            try_apart(tmp_path / "bad", OverlayOptions())
 
 
 def test_the_probe_without_privilege_says_so(root: Path) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from engine.contracts.common import Probe
 from engine.contracts.snapshots import SnapshotStore
-from engine.linux import mountinfo
-from engine.linux.overlay import new_overlay
+from engine.linux import mountinfo, mounts, namespaces
+from engine.linux.overlay import kernel_release, new_overlay
 from engine.linux.syscalls import explain
 from engine_storage_overlay.options import OverlayOptions
 
 _PREFERENCE = 80
+MOUNTS_DETACHED = (6, 7)
+"""The kernel from which on `engine.linux.overlay.new_overlay` makes a mount that is attached nowhere."""
 _WHY = {
     errno.ENODEV: "this kernel has no overlay file system: load its module (modprobe overlay)",
     errno.EPERM: "mounting is not allowed: run as root, or as root of a user namespace with --storage-opt userxattr",
@@ -24,13 +26,44 @@ def probe(store: SnapshotStore, options: OverlayOptions) -> Probe:
     """Try in a directory below the root that is removed again. What the kernel refuses is put in words."""
     try:
         with store.scratch(f"probe-{os.getpid()}") as place:
-            _try(place, options)
+            if kernel_release() >= MOUNTS_DETACHED:
+                try_overlay(place, options)
+            else:
+                try_apart(place, options)
     except OSError as error:
         return Probe(False, _reason(error, store.root))
     return Probe(True, f"overlay mounts work on {store.root}", _PREFERENCE)
 
 
-def _try(place: Path, options: OverlayOptions) -> None:
+def try_apart(place: Path, options: OverlayOptions) -> None:
+    """Do `try_overlay` in a child with a mount namespace of its own: for kernels that attach a mount as they make it.
+
+    So nothing stays mounted on the machine, whatever kills this process.
+    """
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        answer = "0\nthe probe died"
+        try:
+            namespaces.unshare(namespaces.CLONE_NEWNS)
+            mounts.make_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+            try_overlay(place, options)
+            answer = ""
+        except OSError as error:
+            answer = f"{error.errno}\n{error.strerror}"
+        finally:
+            os.write(write_fd, answer.encode())
+            os._exit(0)
+    os.close(write_fd)
+    with open(read_fd, encoding="utf-8") as file:
+        answer = file.read()
+    os.waitpid(child, 0)
+    if answer:
+        number, _, reason = answer.partition("\n")
+        raise OSError(int(number), reason)
+
+
+def try_overlay(place: Path, options: OverlayOptions) -> None:
     """Mount an overlay and do what containers do: copy a file up, delete one, replace a directory."""
     for directory in ("lower/directory", "fs", "work"):
         (place / directory).mkdir(parents=True)
