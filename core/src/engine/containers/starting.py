@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,5 +163,9 @@ def _read_back(engine: Engine, record: Record, cgroup: CgroupPlan) -> dict[str, 
     spec: Spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
     try:
         return engine.cgroup(record.cgroup).read_back(cgroup.group, spec["linux"]["resources"])
-    except (EngineError, FileNotFoundError):
+    except EngineError:
+        return {}
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ENODEV}:  # what a group answers that is gone, or is going
+            raise
         return {}
