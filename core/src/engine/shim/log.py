@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import Any
 
+from engine.shim.notes import note
+
 
 class Log:
     """A sink (see `engine.contracts.logs`), opened. Its first failure is reported on the shim's standard error."""
@@ -33,5 +35,5 @@ class Log:
             work()
         except OSError as error:
             if not self._failed:
-                os.write(2, f"{time_ns()} the log cannot be written: {error}\n".encode())
+                note(f"the log cannot be written: {error}")
             self._failed = True

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-from time import time_ns
 from typing import Any
 
 from engine.actions.task import Stage, Task
@@ -24,6 +23,7 @@ from engine.shim.container import Container
 from engine.shim.launch import LAUNCHER_FD, PROGRAM_FD
 from engine.shim.log import Log
 from engine.shim.loop import Loop
+from engine.shim.notes import note
 from engine.shim.plan import Plan
 from engine.shim.server import Server
 
@@ -46,7 +46,7 @@ def report(error: BaseException) -> None:
     """Write an unexpected failure to the shim's log, with its traceback."""
     import traceback
 
-    os.write(2, f"{time_ns()} {''.join(traceback.format_exception(error))}".encode())
+    note("".join(traceback.format_exception(error)).rstrip())
 
 
 def serve(launcher: socket.socket) -> int:

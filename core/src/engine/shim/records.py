@@ -10,16 +10,38 @@ import json
 import os
 from typing import Any
 
-from engine.errors import StateError
+from engine.errors import EngineError, StateError
 from engine.linux.processes import Identity
 from engine.shim.protocol import Exit
+
+_ROOM = 512
+"""Bytes that hold every record."""
+
+
+def reserve(directory_fd: int, name: str) -> None:
+    """Take the room for a record that is to be written later, when the disk may be full.
+
+    Raises `EngineError` when there is none now.
+    """
+    fd = os.open(f".{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
+    try:
+        os.posix_fallocate(fd, 0, _ROOM)
+    except OSError as error:
+        raise EngineError(
+            f"there is no room to record how the container ends: {error.strerror}",
+            fix="Free some space on the disk of the engine's root, then run the command again.",
+        ) from error
+    finally:
+        os.close(fd)
 
 
 def write(directory_fd: int, name: str, value: tuple[object, ...], *, sync: bool) -> None:
     """Write a named tuple as JSON; with ``sync``, it is on the disk when this returns."""
-    fd = os.open(f".{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
+    fd = os.open(f".{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
     try:
-        os.write(fd, json.dumps(value).encode())
+        data = json.dumps(value).encode()
+        os.write(fd, data)
+        os.ftruncate(fd, len(data))
         if sync:
             os.fsync(fd)
     finally:
