@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from time import time_ns
 from typing import Any
 
 from engine.actions import execute as steps
@@ -15,6 +14,7 @@ from engine.linux import cgroups, mounts, oom, processes
 from engine.shim import records, streams
 from engine.shim.log import Log
 from engine.shim.loop import Loop
+from engine.shim.notes import note
 from engine.shim.plan import Plan
 from engine.shim.process import Kept
 from engine.shim.protocol import Exit
@@ -48,6 +48,7 @@ class Container:
 
     def _start(self, make_unit: Any) -> Kept:
         task = self.plan.task
+        records.reserve(self.directory_fd, "exit")
         steps.run(of_phase(task.steps, Phase.PARENT_BEFORE), self.slots, self.journal)
         terminal = bool(task.process.get("terminal"))
         inner, outer = streams.make(terminal=terminal, stdin=self.plan.stdin != "none")
@@ -148,7 +149,7 @@ class Container:
             failed.append(str(error))
         failed += steps.roll_back(self.state_fd)
         if failed:
-            os.write(2, f"{time_ns()} left behind: {'; '.join(failed)}\n".encode())
+            note(f"left behind: {'; '.join(failed)}")
             return
         remove_state(self.state_fd, self.plan.state)
 
