@@ -10,12 +10,20 @@ from engine.containers.engine import Engine
 from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
+from engine.metadata.store import StoreFull
 
 
 def ended(engine: Engine, record: Record) -> None:
-    """Remove a container that does not run, with its lock held."""
-    with engine.store.transaction() as connection:
-        containers.set_phase(connection, record.id, "removing", processes.identity())
+    """Remove a container that does not run, with its lock held.
+
+    On a full disk the record cannot say so beforehand, and removing is what makes room: then a command that is killed
+    in between leaves a record that has to be removed once more.
+    """
+    try:
+        with engine.store.transaction() as connection:
+            containers.set_phase(connection, record.id, "removing", processes.identity())
+    except StoreFull:
+        engine.storage(record.storage).remove(record.id)
     engine.storage(record.storage).remove(record.id)
     _remove_tree(engine.layout.container(record.id))
     with engine.store.transaction() as connection:
