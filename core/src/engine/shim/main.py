@@ -127,7 +127,10 @@ def refuse(launcher: socket.socket, error: Exception) -> None:
     """Tell the launcher why there is no container; what nobody foresaw goes into the shim's log too."""
     if not isinstance(error, EngineError):
         report(error)
-        error = EngineError(f"the shim failed: {type(error).__name__}: {error}")
+        error = EngineError(
+            f"the shim failed: {type(error).__name__}: {error}",
+            fix="Create the container without --rm: its shim.log, in the directory `engine inspect` names, says where.",
+        )
     try:
         launcher.sendall(protocol.frame(protocol.ERROR, json.dumps(error.to_plain()).encode()))
     except OSError as gone:  # it was killed: nobody to tell
