@@ -32,7 +32,7 @@ from engine.contracts.storage import (
 )
 from engine.errors import Conflict, InvalidInput, NotFound, Unsupported
 from engine.linux.filesystems import syncfs
-from engine_storage_overlay.implied import adopt, copy_attributes, mark
+from engine_storage_overlay.attributes import copy_attributes, mark
 from engine_storage_overlay.options import FOLLOW, OverlayOptions, decode, parse
 
 _NAME = "overlay"
@@ -84,6 +84,7 @@ class OverlayDriver(StorageDriver):
 
     def commit(self, key: str, name: str, *, parent: str | None = None) -> None:
         """Sync the layer and rename the snapshot. See the contract."""
+        from engine_storage_overlay.implied import adopt
 
         def seal(record: Record, above: Record | None) -> Mapping[str, str]:
             layer = record.directory / "fs"

@@ -12,14 +12,10 @@ import errno
 import os
 from pathlib import Path
 
+from engine_storage_overlay.attributes import copy_attributes, mark
 from engine_storage_overlay.stack import Stack, join, open_below
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-
-
-def mark(*, userxattr: bool) -> str:
-    """Return the attribute that marks an implied directory. Not one of overlay's own, which the kernel keeps hidden."""
-    return "user.engine.implied" if userxattr else "trusted.engine.implied"
 
 
 def adopt(layer: Path, lowers: list[Path], *, userxattr: bool) -> None:
@@ -40,16 +36,6 @@ def adopt(layer: Path, lowers: list[Path], *, userxattr: bool) -> None:
                     pending += _directories(fd, path)
     finally:
         os.close(layer_fd)
-
-
-def copy_attributes(source_fd: int, target_fd: int) -> None:
-    """Give a directory the owner, mode and extended attributes of another, overlay's own attributes left out."""
-    status = os.fstat(source_fd)
-    os.fchown(target_fd, status.st_uid, status.st_gid)
-    os.fchmod(target_fd, status.st_mode & 0o7777)
-    for name in os.listxattr(source_fd):
-        if not name.startswith(("trusted.", "user.overlay.")):
-            os.setxattr(target_fd, name, os.getxattr(source_fd, name))
 
 
 def _look_like_below(stack: Stack, path: str, fd: int) -> None:
