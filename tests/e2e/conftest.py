@@ -18,6 +18,8 @@ def shared_root(busybox_rootfs_tar: Path) -> Iterator[EngineRoot]:
     """An engine of the worker's own, with the image `busybox` in it."""
     root = EngineRoot(marks.of(f"end to end {os.environ.get('PYTEST_XDIST_WORKER', 'main')}"))
     root.make()
+    for directory in (root.root, root.state):
+        directory.chmod(0o700)
     try:
         Box(root).done("import", busybox_rootfs_tar, BUSYBOX)
         yield root

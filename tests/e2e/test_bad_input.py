@@ -1,0 +1,182 @@
+"""What cannot be done: one sentence that says what is wrong, one line that says what to do, and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.box import Box, Done
+
+TYPED: list[tuple[str, str]] = [
+    ("--bogus", "--bogus"),
+    ("--rm=perhaps", "--rm"),
+    ("--detach-keys ctrl-", "ctrl-"),
+    ("--name a/b", "a/b"),
+    ("--env =x", "=x"),
+    ("--env-file {place}/missing", "{place}/missing"),
+    ("--env-file {place}", "{place}"),
+    ("--workdir not/absolute", "not/absolute"),
+    ("--workdir /etc/passwd", "/etc/passwd"),
+    ("--user a:b:c", "a:b:c"),
+    ("--user nobody-of-that-name", "nobody-of-that-name"),
+    ("--ulimit bogus=1", "bogus"),
+    ("--ulimit nofile=5:3", "nofile"),
+    ("--oom-score-adj 5000", "5000"),
+    ("--oom-score-adj goat", "goat"),
+    ("--stop-signal NOSUCH", "NOSUCH"),
+    ("--stop-timeout soon", "soon"),
+    ("--timeout soon", "soon"),
+    ("--timeout 0", "--timeout"),
+    ("--volume goat", "goat"),
+    ("--volume relative/path:/data", "relative/path"),
+    ("--volume {place}:relative", "relative"),
+    ("--volume {place}:/data:goat", "goat"),
+    ("--volume {place}/file/below:/data", "{place}/file/below"),
+    ("--mount type=nfs,src=/x,dst=/y", "nfs"),
+    ("--mount goat", "goat"),
+    ("--mount type=bind,src={place}/missing,dst=/y", "{place}/missing"),
+    ("--tmpfs relative", "relative"),
+    ("--tmpfs /data:goat", "goat"),
+    ("--shm-size goat", "goat"),
+    ("--device /dev/no-such-device", "/dev/no-such-device"),
+    ("--device /dev/null:/dev/x:goat", "goat"),
+    ("--memory 12q", "12q"),
+    ("--memory 1k", "--memory"),
+    ("--memory-swap 1g", "--memory-swap"),
+    ("--memory 64m --memory-swap 32m", "--memory-swap"),
+    ("--cpus goat", "goat"),
+    ("--cpus 4096", "4096"),
+    ("--cpu-shares 1", "--cpu-shares"),
+    ("--cpuset-cpus 4095", "4095"),
+    ("--cpuset-cpus goat", "goat"),
+    ("--pids-limit goat", "goat"),
+    ("--network goat", "goat"),
+    ("--network bridge", "bridge"),
+    ("--network container:no-such-container", "no-such-container"),
+    ("--pid goat", "goat"),
+    ("--ipc goat", "goat"),
+    ("--uts goat", "goat"),
+    ("--cgroupns goat", "goat"),
+    ("--namespace goat=new", "goat"),
+    ("--namespace mount=host", "mount"),
+    ("--namespace net={place}/missing", "{place}/missing"),
+    ("--namespace net={place}/file", "{place}/file"),
+    ("--namespace net=/proc/self/ns/uts", "/proc/self/ns/uts"),
+    ("--namespace net=host --network none", "contradict"),
+    ("--hostname not_a_host!", "not_a_host!"),
+    ("--hostname box --uts host", "--hostname"),
+    ("--init --pid host", "--init"),
+    ("--sysctl vm.swappiness=1", "vm.swappiness"),
+    ("--sysctl kernel.msgmax", "kernel.msgmax"),
+    ("--sysctl net.no.such.setting=1", "net"),
+    ("--sysctl kernel.msgmax=goat", "msgmax"),
+    ("--cap-add NO_SUCH", "NO_SUCH"),
+    ("--cap-drop NO_SUCH", "NO_SUCH"),
+    ("--security-opt goat", "goat"),
+    ("--security-opt seccomp={place}/missing", "{place}/missing"),
+    ("--security-opt seccomp={place}/file", "{place}/file"),
+    ("--security-opt mask=relative", "relative"),
+    ("--label =x", "=x"),
+    ("--storage no-such-driver", "no-such-driver"),
+    ("--cgroup-driver no-such-driver", "no-such-driver"),
+    ("--cgroup-parent ../out", "../out"),
+    ("--runtime no-such-runtime", "no-such-runtime"),
+    ("--log-driver no-such-driver", "no-such-driver"),
+    ("--log-opt max-size=goat", "goat"),
+    ("--log-opt goat=1", "goat"),
+]
+
+
+def refused(done: Done, what: str, status: int = 125) -> None:
+    """Check an error: the status, and two lines of which the first names what is wrong."""
+    assert (done.returncode, done.stdout) == (status, ""), done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert re.match(r"engine: \S.*[^.]$", lines[0]), lines[0]
+    assert what in lines[0], lines[0]
+    assert re.match(r"  [A-Z`].*\S$", lines[1]), lines[1]
+    assert "defect" not in lines[1], done.stderr
+
+
+@pytest.mark.parametrize(("typed", "what"), TYPED, ids=[typed for typed, _ in TYPED])
+def test_a_flag_with_nonsense(typed: str, what: str, box: Box, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no profile, no directory")
+    words = typed.replace("{place}", str(tmp_path)).split()
+    refused(box("run", "--rm", *words, box.image, "true"), what.replace("{place}", str(tmp_path)))
+    assert box.left() == []
+
+
+def test_each_flag_with_a_value_has_nonsense_for_it(box: Box) -> None:
+    help_lines = box.done("run", "--help").stdout.splitlines()
+    valued = {
+        found.group(1)
+        for line in help_lines
+        if (found := re.match(r" +(?:-\w, )?(--[-a-z]+)(?:, --[a-z]+)? [A-Z]", line))
+    }
+    assert len(valued) > 30
+    tried = {word for typed, _ in TYPED for word in typed.split() if word.startswith("--")}
+    assert valued - tried == {"--entrypoint"}, "every word is a command"
+
+
+@pytest.mark.parametrize(
+    ("image", "what"),
+    [
+        ("no-such-image", "no-such-image"),
+        ("Upper/Case", "Upper"),
+        ("busybox:9", "busybox:9"),
+        ("sha256:12", "sha256:12"),
+    ],
+)
+def test_an_unknown_image(image: str, what: str, box: Box) -> None:
+    refused(box("run", "--rm", image, "true"), what)
+    assert box.left() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["run"], "IMAGE"), (["start"], "CONTAINER"), (["rnu", "x"], "rnu"), (["stop", "--time", "goat", "x"], "goat"),
+        (["kill", "--signal", "NOSUCH", "x"], "NOSUCH"), (["logs", "--tail", "goat", "x"], "goat"),
+        (["exec", "no-such-container", "true"], "no-such-container"), (["image", "inspect", "no-such"], "no-such"),
+        (["inspect", "no-such"], "no-such"), (["tag", "no-such", "x:1"], "no-such"), (["rmi", "no-such"], "no-such"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)  # fmt: skip
+def test_other_commands(words: list[str], what: str, box: Box) -> None:
+    refused(box(*words), what)
+
+
+def test_a_name_in_use(box: Box) -> None:
+    with box.container() as container:
+        before = box.left()
+        for command in ("run", "create"):
+            refused(box(command, "--name", container.name, box.image, "true"), container.name)
+        assert sorted(box.left()) == sorted(before)
+        assert container.state["Running"] is True
+
+
+def test_a_script_whose_interpreter_is_missing(box: Box, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    refused(box("run", "--rm", "-v", f"{script}:/script", box.image, "/script"), "/no/such/interpreter", 127)
+    script.chmod(0o644)
+    refused(box("run", "--rm", "-v", f"{script}:/script", box.image, "/script"), "/script", 126)
+    script.write_bytes(b"\x7fELF no program")
+    script.chmod(0o755)
+    refused(box("run", "--rm", "-v", f"{script}:/script", box.image, "/script"), "/script", 126)
+
+
+def test_a_command_that_is_missing_or_cannot_be_run(box: Box) -> None:
+    refused(box("run", "--rm", box.image, "no-such-command"), "no-such-command", 127)
+    refused(box("run", "--rm", box.image, "/no/such/command"), "/no/such/command", 127)
+    refused(box("run", "--rm", "--entrypoint", "/etc", box.image), "/etc", 126)
+    refused(box("run", "--rm", "--user", "1000", "--cap-drop", "ALL", box.image, "/etc/passwd"), "/etc/passwd", 126)
+    assert box.left() == []
+
+
+def test_no_command_at_all(box: Box) -> None:
+    refused(box("run", "--rm", box.image), "command")
+    assert box.left() == []
