@@ -23,6 +23,7 @@ LEAN = (
     "core/src/engine/shim",
     "plugins/runtime_native/src/engine_runtime_native/stage",
     "plugins/runtime_native/src/engine_runtime_native/stage.py",
+    "plugins/runtime_oci/src/engine_runtime_oci/stage",
     "plugins/log_json_file/src/engine_log_json_file/encoding.py",
     "plugins/log_json_file/src/engine_log_json_file/sink.py",
 )

@@ -13,7 +13,7 @@ from engine import plugins
 from engine.actions.base import Phase, Step
 from engine.actions.rootfs import MountRootfs
 from engine.actions.task import Task
-from engine.containers import client, ending, joining, locks, recover, status
+from engine.containers import client, ending, grouping, joining, locks, recover, status
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -99,10 +99,17 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
     namespaces = plan_namespaces(engine, options, spec.get("hostname", ""))
     resources = spec["linux"]["resources"]
     cgroup = engine.cgroup(record.cgroup).plan(record.id, resources, parent=options.cgroup_parent)
-    steps = [_rootfs_step(engine, record, directory)]
-    if not runtime.manages_cgroup:
-        steps += [*cgroup.before, *cgroup.inside, *cgroup.after]
-    steps += [*namespaces.steps, *runtime.plan(spec, namespaces), *joining.shared_memory(engine, options)]
+    arguments = dict(runtime.arguments())
+    if runtime.manages_cgroup:
+        spec["linux"]["cgroupsPath"] = cgroup.oci_path
+        arguments["systemd_cgroup"] = cgroup.oci_systemd
+    steps = [
+        _rootfs_step(engine, record, directory),
+        *grouping.steps(runtime, cgroup),
+        *([] if runtime.manages_namespaces else namespaces.steps),
+        *runtime.plan(spec, namespaces),
+        *joining.shared_memory(engine, options),
+    ]
     log = engine.log(record.log, options.log_opts)
     command, environment = ending.reaper(engine, record)
     task = Task(
@@ -113,7 +120,7 @@ def make_plan(engine: Engine, record: Record, *, attach: bool) -> tuple[Plan, Cg
         joins=namespaces.joins,
         steps=tuple(steps),
         process=spec["process"],
-        arguments=runtime.arguments(),
+        arguments=arguments,
     )
     plan = Plan(
         directory=str(directory),

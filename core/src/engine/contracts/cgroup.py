@@ -20,8 +20,8 @@ Three ways to put a process into its group, and a driver takes the one that fits
     systemd             ``unit`` names a call of this driver that needs the pid: the scope is made with it; the shim
                         asks the command to make it, and runs ``after`` when that is done
 
-A runtime that manages the cgroup itself (runc) gets ``oci_path`` and, when set, ``--systemd-cgroup``; then the steps
-are not run, so that two never write the same files.
+A runtime that manages the cgroup itself (runc) gets ``oci_path`` and, when set, ``--systemd-cgroup``; then only the
+journalled steps are run, so that two never write the same files and yet a crash leaves nothing.
 
 `plan` is pure: it looks at the hierarchy found when the driver was made and touches nothing. `probe`, `statistics` and
 `read_back` read. All of it runs in the command's process, as root (or the user's own systemd manager), in the host's

@@ -20,8 +20,15 @@ and of an exec'ed process: ``stage.execute(task, process, init pid)`` joins the 
 init and executes; the new process is the shim's child. Whoever calls, the standard streams come as descriptors; when
 the process wants a terminal, the runtime makes it in the container's devpts and answers with the master's descriptor.
 
-A runtime that ``manages_cgroup`` makes, joins and limits the cgroup itself, from ``linux.cgroupsPath`` and
-``linux.resources``; the core then runs none of the cgroup driver's steps.
+A runtime that drives another program (runc) leaves to that program what the specification says, and two attributes say
+so to the core, which then keeps its hands off:
+
+    ``manages_cgroup``      it joins and limits the cgroup itself, from ``linux.cgroupsPath`` and ``linux.resources``.
+                            Of the cgroup driver's steps only the journalled ones are run: they make the directories
+                            and, undone, kill what is left in them and remove them, whoever was killed. The task's
+                            arguments hold ``systemd_cgroup``: the path is a ``slice:prefix:name`` for systemd.
+    ``manages_namespaces``  it makes and joins the namespaces of the plan itself; the plan's steps are not run, and
+                            `Runtime.plan` says their like in the runtime's own way or raises `Unsupported`.
 """
 
 from __future__ import annotations
@@ -64,6 +71,7 @@ class Runtime(ABC):
 
     capabilities: frozenset[Capability] = frozenset()
     manages_cgroup: bool = False
+    manages_namespaces: bool = False
     stage: str = ""
     """The stage's module name, importable in a bare interpreter with only the core's and this plugin's directory."""
 
@@ -76,8 +84,9 @@ class Runtime(ABC):
         """Translate the specification into steps of the CHILD phases (and PARENT ones it needs), in order.
 
         The rootfs is in slot ``rootfs`` when they run. Namespace steps are already in ``namespaces`` and are run before
-        the returned ones of the same phase. Raises `Unsupported` for what this runtime cannot do, by the
-        specification's name of it (``linux.intelRdt``), and `InvalidInput` for what no runtime could.
+        the returned ones of the same phase, unless the runtime ``manages_namespaces``. Raises `Unsupported` for what
+        this runtime cannot do, by the specification's name of it (``linux.intelRdt``), and `InvalidInput` for what no
+        runtime could.
         """
 
     def arguments(self) -> Mapping[str, Any]:

@@ -1,23 +1,38 @@
 """User and group ids: taking them on, and looking them up in a container's own /etc/passwd and /etc/group.
 
 The lookup is pure over the bytes of the two files (passwd(5), group(5)), which the image controls: nothing of the
-host's name service (``pwd``, NSS) is asked, and a line that is malformed is passed over.
+host's name service (``pwd``, NSS) is asked, and a line that is malformed is passed over. `resolve` reads them, by
+descriptor and only when they are regular files of a sensible size.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from engine.errors import InvalidInput
+from engine.errors import ImageError, InvalidInput
+from engine.linux import paths
 
 MAX_ID = (1 << 31) - 1
 """The largest id that can be asked for, as in Docker."""
+_NUMBERS = frozenset("0123456789:")
+_LARGEST = 8 << 20
+"""Bytes read of /etc/passwd or /etc/group."""
 
 
 class UserIds(NamedTuple):
     """Who a process runs as. ``home`` is ``/`` for a user that the passwd file does not have."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+class Resolved(NamedTuple):
+    """Ids and home directory; ``home`` is "" when nothing is known of it."""
 
     uid: int
     gid: int
@@ -63,6 +78,48 @@ def lookup_user(passwd: bytes, group: bytes, spec: str) -> UserIds:
         return UserIds(user.uid, _find_group(group, group_spec), (), user.home)
     members_of = (entry.gid for entry in _groups(group) if user.name and user.name in entry.members)
     return UserIds(user.uid, user.gid, tuple(dict.fromkeys(members_of)), user.home)
+
+
+def resolve(root: int, user: Mapping[str, Any]) -> Resolved:
+    """Return who process.user of the specification is in the root behind the descriptor ``root``.
+
+    Raises `InvalidInput` for a name that the image does not have, and `ImageError` for a file that is no regular one
+    when a name must be looked up in it.
+    """
+    name = user.get("username", "")
+    extra = tuple(user.get("additionalGids", ()))
+    passwd = _read(root, "etc/passwd", needed=not _NUMBERS.issuperset(name))
+    if not name:
+        uid, gid = user.get("uid", 0), user.get("gid", 0)
+        return Resolved(uid, gid, extra, lookup_user(passwd, b"", str(uid)).home)
+    found = lookup_user(passwd, _read(root, "etc/group", needed=not _NUMBERS.issuperset(name)), name)
+    return Resolved(found.uid, found.gid, tuple(dict.fromkeys(found.groups + extra)), found.home)
+
+
+def environment(given: Sequence[str], user: Resolved) -> dict[str, str]:
+    """Return the environment of the process: what was given, and HOME when it was not."""
+    pairs = (entry.partition("=") for entry in given)
+    variables = {key: value for key, _equals, value in pairs}
+    variables.setdefault("HOME", user.home or "/")
+    return variables
+
+
+def _read(root: int, path: str, *, needed: bool) -> bytes:
+    """Return a file of the image; nothing when there is none. A fifo, a device or a huge file is never read: refused
+    when it is needed, otherwise as good as none."""
+    try:
+        return paths.read_regular(root, path, _LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EISDIR, errno.EFBIG, errno.ELOOP}:
+            raise
+        if not needed:
+            return b""
+        raise ImageError(
+            f"the image's /{path} cannot be used: {error.strerror}",
+            fix="Give the user as numbers (--user 1000:1000), or use another image.",
+        ) from error
 
 
 def _find_user(passwd: bytes, spec: str) -> _User:

@@ -130,7 +130,8 @@ class Box(NamedTuple):
         namespaces = new_namespaces() if namespaces is None else namespaces
         (self.bundle / "config.json").write_text(json.dumps(spec))
         mount = MountRootfs(str(self.bundle / "rootfs"), (("bind", str(self.tree), (), ()),))
-        steps = (Step(Phase.PARENT_BEFORE, mount), *namespaces.steps, *self.runtime.plan(spec, namespaces))
+        planned = () if self.runtime.manages_namespaces else namespaces.steps
+        steps = (Step(Phase.PARENT_BEFORE, mount), *planned, *self.runtime.plan(spec, namespaces))
         task = Task(
             f"contract-{os.getpid()}-{id(spec)}",
             str(self.bundle),

@@ -1,13 +1,13 @@
-"""Becoming the process's user: ids that `engine.actions.accounts` looked up in the image."""
+"""Becoming the process's user: ids that `engine.linux.identity` looked up in the image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from engine.actions.accounts import Resolved, environment, resolve
 from engine.actions.base import Slots, Step, action
 from engine.linux import capabilities, identity
+from engine.linux.identity import Resolved, environment, resolve
 
 __all__ = ["BecomeUser", "Resolved", "environment", "resolve", "settled"]
 
