@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import CLOCK_MONOTONIC_RAW, clock_gettime
 from typing import Any
 
 from engine.actions import execute as steps
@@ -34,6 +35,8 @@ class Container:
         self.init: Kept | None = None
         self.execs: list[Kept] = []
         self.reason = ""
+        self._began = clock_gettime(CLOCK_MONOTONIC_RAW)
+        self._oom_kills = 0
 
     def start(self, make_unit: Any) -> Kept:
         """Run the plan's steps and start its init. ``make_unit(pid)`` asks the launcher for the driver's unit.
@@ -63,7 +66,7 @@ class Container:
             streams.close(inner)
         init = self._keep(created.pid, created.pidfd, outer, console, self.log)
         init.stdin_once = self.plan.stdin == "once"
-        init.on_exit = lambda _kept: None
+        init.on_exit = self._init_ended
         self.init = init
         if self.plan.timeout:
             self.loop.after(self.plan.timeout, lambda: self.kill("timeout"))
@@ -119,10 +122,10 @@ class Container:
         """End what the init left running, record its exit status, undo the journal. The state directory goes last."""
         assert self.init is not None
         assert self.init.ended is not None
-        killed = 0
+        killed = self._oom_kills
         if self.plan.group is not None:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)
-            killed = oom.kills(self.plan.group)
+            killed = max(killed, oom.kills(self.plan.group, self._began))
         self.init.drain()
         if self.log is not None:
             self.log.close()
@@ -160,6 +163,11 @@ class Container:
                 mounts.umount(path)
             except OSError:  # EINVAL: no longer a mount point
                 return
+
+    def _init_ended(self, _kept: Kept) -> None:
+        # The first thing of all: systemd removes an empty scope, and the counters with it, within milliseconds.
+        if self.plan.group is not None:
+            self._oom_kills = oom.kills(self.plan.group, self._began)
 
     def _exec_ended(self, kept: Kept) -> None:
         kept.drain()
