@@ -16,6 +16,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Searched when the environment has no PATH, as other engines do."""
 
 _HEAD = 4096
+_LONGEST = 200
 _PROGRAM_INTERPRETER = 3
 
 
@@ -51,13 +52,18 @@ def _failure(path: str, error: OSError) -> EngineError | None:
         if interpreter is None:
             return None
         return CommandNotFound(
-            f"{path} cannot be executed: its interpreter {interpreter} does not exist in the image",
+            f"{_shown(path)} cannot be executed: its interpreter {_shown(interpreter)} does not exist in the image",
             fix="Install the interpreter in the image, or correct the first line of the script.",
         )
     return CommandNotRunnable(
-        f"{path} cannot be executed: {error.strerror} ({_meaning(path, number)})",
+        f"{_shown(path)} cannot be executed: {error.strerror} ({_meaning(path, number)})",
         fix="Give a command that is an executable file of this machine's architecture.",
     )
+
+
+def _shown(text: str) -> str:
+    """Return a text of the image for a person's terminal: nothing in it may move the cursor or pass for our words."""
+    return text if text.isprintable() and len(text) <= _LONGEST else repr(text[:_LONGEST])
 
 
 def _meaning(path: str, number: int) -> str:
