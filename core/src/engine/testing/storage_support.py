@@ -23,7 +23,7 @@ WHITEOUT_DEVICE = os.makedev(0, 0)
 
 
 class StorageChecks:
-    """The base of the suite's parts: the fixtures, and helpers whose names begin with an underscore."""
+    """The base of the suite's parts: the fixtures that every check may ask for."""
 
     @pytest.fixture
     def driver(self) -> StorageDriver:
