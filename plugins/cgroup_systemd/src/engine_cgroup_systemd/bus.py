@@ -93,13 +93,18 @@ async def _connect(where: str) -> MessageBus:
     except (OSError, EOFError, AuthError, InvalidAddressError) as error:
         _release(bus)
         raise EngineError(
-            f"no D-Bus answers at {where.removeprefix(_UNIX)}: {str(error) or type(error).__name__}",
+            f"no D-Bus answers at {where.removeprefix(_UNIX)}: {_words(error)}",
             fix="Start systemd and dbus, or use --cgroup-driver cgroupfs.",
             plugin=NAME,
         ) from error
     except asyncio.CancelledError:
         _release(bus)
         raise
+
+
+def _words(error: Exception) -> str:
+    """Return the reason without an errno, which means nothing to most."""
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
 
 
 def _knock(where: str) -> None:
