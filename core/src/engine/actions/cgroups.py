@@ -81,7 +81,8 @@ class AdoptScope(NamedTuple):
 
     def _stop(self) -> None:
         # Its exit status does not matter: a unit that is gone is fine, and without systemd the directories still go.
-        command = ["systemctl", "--user" if self.user else "--system", "--quiet", "stop", self.unit]
+        whose = "--user" if self.user else "--system"
+        command = ["systemctl", whose, "--quiet", "--no-block", "stop", self.unit]
         pid = os.posix_spawnp(command[0], command, os.environ, file_actions=_SILENT)
         os.waitpid(pid, 0)
 

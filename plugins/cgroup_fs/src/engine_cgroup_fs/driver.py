@@ -45,10 +45,7 @@ class CgroupFs(CgroupDriver):
         mounts = list(dict.fromkeys([*filter(None, [self._layout.v2]), *self._layout.v1.values()]))
         if not mounts:
             return Probe(False, "no cgroup hierarchy is mounted: mount one with mount -t cgroup2 none /sys/fs/cgroup")
-        top = layout.checked_parent(self._parent)
-        closed = [
-            mount for mount in mounts if not os.access(mount + top if os.path.isdir(mount + top) else mount, os.W_OK)
-        ]
+        closed = [mount for mount in mounts if not os.access(self._top(mount), os.W_OK)]
         if closed:
             return Probe(False, f"{', '.join(closed)} cannot be written: run as root, with the hierarchy mounted rw")
         kinds = ", ".join(sorted(capability.value for capability in self.capabilities))
@@ -112,6 +109,11 @@ class CgroupFs(CgroupDriver):
     def statistics(self, group: Group) -> Statistics:
         """Return the counters now."""
         return cgroup_files.statistics(group, plugin=NAME)
+
+    def _top(self, mount: str) -> str:
+        """Return where groups are made: the configured parent if it is there, else the top."""
+        parent = os.path.normpath(f"{mount}/{self._parent}")
+        return parent if os.path.isdir(parent) else mount
 
     def _devices(self, group: Group, resources: Resources) -> list[Action]:
         rules = resources.get("devices")

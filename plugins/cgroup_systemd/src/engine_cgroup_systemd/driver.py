@@ -17,7 +17,7 @@ from engine.actions.base import Action, Phase, Step
 from engine.contracts import cgroup_files
 from engine.contracts.cgroup import Capability, CgroupConfig, CgroupDriver, CgroupPlan, Statistics, UnitCall
 from engine.contracts.common import Probe
-from engine.errors import EngineError, InvalidInput
+from engine.errors import EngineError, InvalidInput, Unsupported
 from engine.linux import cgroups
 from engine.linux.cgroups import Group
 from engine.spec import cgroup_devices
@@ -148,6 +148,12 @@ class CgroupSystemd(CgroupDriver):
     def _properties(self, resources: Resources, now: Present | None = None) -> list[Property]:
         found = properties(resources, self._layout.version, now)
         rules = resources.get("devices")
+        if rules and self._user:
+            raise Unsupported(
+                "a user's own systemd cannot restrict devices (linux.resources.devices)",
+                fix="Run as root, or leave the rules out.",
+                plugin=NAME,
+            )
         if rules:
             with open("/proc/devices", encoding="ascii") as file:
                 known = drivers(file.read())
