@@ -46,9 +46,8 @@ class LifecycleChecks:
 
         def scenario(container: Container) -> tuple[bool, bool]:
             created = container.create()
-            ended = processes.wait(created.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT, pidfd=True)
+            assert not _ends(created.pidfd, 1), "the init ended before it was started"
             before = marker.exists()
-            assert ended is None, "the init ended before it was started"
             container.start()
             container.finish()
             return before, marker.exists()
@@ -108,7 +107,7 @@ class LifecycleChecks:
             os.kill(middle, signal.SIGKILL)
             os.waitpid(middle, 0)
             # Now a child of this process, which is the subreaper.
-            ended = processes.wait(pidfd, pidfd=True) if _ends(pidfd) else None
+            ended = processes.wait(pidfd, pidfd=True) if _ends(pidfd, 10) else None
             processes.pidfd_send_signal(pidfd, signal.SIGKILL) if ended is None else None
             return 0 if ended is None else ended.signal
 
@@ -204,5 +203,5 @@ class LifecycleChecks:
                 box.task(spec)
 
 
-def _ends(pidfd: int) -> bool:
-    return bool(select.select([pidfd], [], [], 5)[0])
+def _ends(pidfd: int, seconds: float) -> bool:
+    return bool(select.select([pidfd], [], [], seconds)[0])
