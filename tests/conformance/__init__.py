@@ -1,0 +1,1 @@
+"""Conformance: what different drivers of a kind make of the same specification."""
