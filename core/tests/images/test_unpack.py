@@ -12,8 +12,9 @@ import pytest
 
 from core.tests.images.archives import directory, hardlink, member, sha256, symlink, tar
 from core.tests.images.unpacking import by_deleting, by_overlay, gnu_tar, tree, unpack
-from engine.contracts.storage import Whiteouts
+from engine.contracts.storage import UnpackTarget, Whiteouts
 from engine.errors import EngineError, ImageError
+from engine.images.unpack import unpack_layer
 
 BOTH = pytest.mark.parametrize("whiteouts", list(Whiteouts))
 
@@ -235,3 +236,23 @@ def test_a_link_that_is_replaced_leads_elsewhere(tmp_path: Path, whiteouts: Whit
     )
     unpack(layer, tmp_path / "t", whiteouts)
     assert set(tree(tmp_path / "t")) == {".", "a", "a/one", "b", "b/two", "s"}
+
+
+def test_a_directory_without_an_entry_is_marked_until_one_comes(tmp_path: Path) -> None:
+    mark = "user.engine.implied"
+    layer = tar(member(b"only/implied/file"), member(b"later/file"), directory(b"later", mode=0o1777))
+    blob = tmp_path / "blob"
+    blob.write_bytes(layer)
+    target = UnpackTarget(tmp_path / "target", Whiteouts.OVERLAY, implied=mark)
+    target.directory.mkdir()
+    with blob.open("rb", buffering=0) as file:
+        unpack_layer(file, target, sha256(layer), "the layer")
+    marked = [path for path in ("only", "only/implied", "later") if mark in os.listxattr(target.directory / path)]
+    assert marked == ["only", "only/implied"]
+    assert (target.directory / "later").stat().st_mode & 0o7777 == 0o1777
+
+
+def test_an_image_cannot_mark_a_directory_itself(tmp_path: Path) -> None:
+    layer = tar(directory(b"d", pax={b"SCHILY.xattr.user.engine.implied": b"x"}))
+    unpack(layer, tmp_path / "target", Whiteouts.OVERLAY)
+    assert os.listxattr(tmp_path / "target" / "d") == []

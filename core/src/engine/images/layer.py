@@ -24,7 +24,7 @@ _MAX_TIME = 2**62
 _DEVICES = {CHAR: stat.S_IFCHR, BLOCKDEV: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 _XATTRS = (b"user.", b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")
 """What an image may bring. Not trusted.*, which steers overlayfs, nor a label, which is the machine's own affair."""
-_NOT_XATTRS = (b"user.overlay.",)
+_NOT_XATTRS = (b"user.overlay.", b"user.engine.")
 
 
 class LayerWriter:
@@ -100,6 +100,7 @@ class LayerWriter:
             found = self._tree.existing(parent, name)
             directory = found or self._replace_by_directory(parent, name)
             if found:
+                self._tree.has_entry(found)
                 self._clear_xattrs(directory.fd)
         self._tree.mark(directory.path)
         self._attributes(entry, directory)

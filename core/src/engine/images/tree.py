@@ -38,14 +38,17 @@ class Tree:
     """The tree below ``root_fd``, which stays the caller's. Use as a context manager: it closes what it opened.
 
     ``made`` is None when everything in the tree was made by this archive (it was empty at the start). Otherwise it
-    collects the real paths that the archive made, to tell them from those of the parent layer. A `Directory` that a
-    method returns is valid until the next call that names another one.
+    collects the real paths that the archive made, to tell them from those of the parent layer. ``implied`` is the
+    attribute for directories that the archive has no entry for (`engine.contracts.storage.UnpackTarget`). A `Directory`
+    that a method returns is valid until the next call that names another one.
     """
 
-    def __init__(self, root_fd: int, *, empty: bool) -> None:
+    def __init__(self, root_fd: int, *, empty: bool, implied: str = "") -> None:
         self._root = Directory(root_fd, b"")
         self._open: dict[bytes, Directory] = {b"": self._root}
         self.made: set[bytes] | None = None if empty else set()
+        self._implied_mark = implied
+        self._implied_paths: set[bytes] = set()
 
     def __enter__(self) -> Tree:
         return self
@@ -108,9 +111,16 @@ class Tree:
         except IsADirectoryError:
             below = path + b"/"
             self._drop(lambda _, directory: directory.path == path or directory.path.startswith(below))
+            self._implied_paths = {one for one in self._implied_paths if one != path and not one.startswith(below)}
             _remove_directory(parent.fd, name)
         else:
             self._drop(lambda key, directory: key != directory.path)
+
+    def has_entry(self, directory: Directory) -> None:
+        """Note that the archive has an entry for a directory that was implied until now."""
+        if directory.path in self._implied_paths:
+            self._implied_paths.discard(directory.path)
+            os.removexattr(directory.fd, self._implied_mark)
 
     def is_whiteout(self, mode: int, device: int) -> bool:
         """Return whether a file is a whiteout that this archive's own layer put there (kernel: overlayfs)."""
@@ -159,6 +169,9 @@ class Tree:
     def _implied(self, here: Directory, name: bytes) -> Directory:
         made = self.new_directory(here, name)
         os.fchmod(made.fd, IMPLIED_MODE)
+        if self._implied_mark:
+            os.setxattr(made.fd, self._implied_mark, b"")
+            self._implied_paths.add(made.path)
         return made
 
     def _keep(self, parent: Directory, name: bytes, fd: int) -> Directory:

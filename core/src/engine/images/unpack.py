@@ -53,7 +53,7 @@ def unpack_layer(
             uncompressed(file, what) as plain,
             ahead(plain) as chunks,
             ahead(_hashed(chunks, digest.update)) as hashed,
-            Tree(root, empty=target.whiteouts is Whiteouts.OVERLAY) as tree,
+            Tree(root, empty=target.whiteouts is Whiteouts.OVERLAY, implied=target.implied) as tree,
         ):
             reader = TarReader(lambda _: next(hashed, b""))
             writer = LayerWriter(tree, _deletions(tree, target))

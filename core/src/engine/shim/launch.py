@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
 
 from engine.errors import EngineError
 from engine.linux import interpreter
@@ -62,8 +61,10 @@ _prepared: list[Launched] = []
 
 def prepare() -> None:
     """Start a shim now that `launch` will hand out: it imports while the command still parses its arguments."""
-    with suppress(EngineError):  # `launch` says so again, once the command knows that it needs one
+    try:
         _prepared.append(_spawn())
+    except EngineError:  # `launch` says so again, once the command knows that it needs one
+        return
 
 
 def launch() -> Launched:
