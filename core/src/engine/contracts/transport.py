@@ -1,7 +1,7 @@
 """The contract of image transports: where images come from.
 
-Vocabulary: a *source* is what the user named (a file, a directory, ``-`` for standard input); a *blob* is a run of bytes
-named by its SHA-256; a *manifest* lists the blobs of one image (image-spec: manifest.md); the *sink* is where the core
+Vocabulary: a *source* is what the user named (a file, a directory, ``-`` for standard input); a *blob* is bytes
+named by their SHA-256; a *manifest* lists the blobs of one image (image-spec: manifest.md); the *sink* is where the core
 takes blobs in.
 
 A worked scenario, `engine load -i app.tar`::
@@ -12,7 +12,7 @@ A worked scenario, `engine load -i app.tar`::
         sink.put(read, digest=…, size=…, what=…)      the layer, the configuration, last the manifest
     -> (FetchedImage(("app:1.0",), manifest_digest),) the core checks the manifest and records the names
 
-Invariants. Everything a manifest names is in the sink before `fetch` returns it. A transport that raises leaves nothing:
+Invariants. All that a manifest names is in the sink before `fetch` returns it. A transport that raises leaves nothing:
 the sink forgets what it was given. A transport that finds another format than the image-spec's (docker-archive) writes
 a manifest for it, the same bytes for the same image; layers are passed on as they are, never compressed anew.
 What a source holds is hostile: names in it are looked up, never opened; documents are parsed with `engine.spec`.
