@@ -1,7 +1,7 @@
 """The contract of image transports: where images come from.
 
 Vocabulary: a *source* is what the user named (a file, a directory, ``-`` for standard input); a *blob* is bytes
-named by their SHA-256; a *manifest* lists the blobs of one image (image-spec: manifest.md); the *sink* is where the core
+named by their SHA-256; a *manifest* lists the blobs of one image (manifest.md); the *sink* is where the core
 takes blobs in.
 
 A worked scenario, `engine load -i app.tar`::
