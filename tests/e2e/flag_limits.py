@@ -48,7 +48,7 @@ def cpus(scene: Scene) -> None:
 
 def cpu_shares(scene: Scene) -> None:
     """Two that want one processor at the same time get it by their weights."""
-    begin = "until test -e /go/now; do sleep 0.01; done; "
+    begin = "exec 2>/dev/null; until test -e /go/now; do sleep 0.01; done; "
     spin = f"{begin} timeout 1 sh -c 'while :; do :; done'; {cgroup_file('cpu used')}"
     together = ("--cpuset-cpus", "0", "--volume", f"{scene.place}:/go")
     with (
