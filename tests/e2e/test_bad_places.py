@@ -149,6 +149,28 @@ def test_a_full_disk_while_a_container_is_made(engine_root: EngineRoot, busybox_
         assert box.left() == []
 
 
+def test_a_disk_that_becomes_full_at_each_moment_of_a_run(engine_root: EngineRoot, busybox_rootfs_tar: Path) -> None:
+    """Either it runs, or it says why not and nothing runs; and with space again it can be removed."""
+    with small_disk(engine_root, "16m"):
+        box = Box(engine_root)
+        box.done("import", busybox_rootfs_tar, "busybox")
+        box.run(script="true")
+        filler, seen = engine_root.root / "filler", set()
+        for pages in range(0, 30, 2):
+            subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4096"], capture_output=True)
+            os.truncate(filler, filler.stat().st_size // 4096 * 4096 - pages * 4096)
+            with box.to_be_removed() as name:
+                done = box("run", "-d", "--name", name, box.image, "sleep", "600")
+                seen.add(done.returncode)
+                if done.returncode:
+                    assert len(done.stderr.splitlines()) == 2, done.stderr
+                    assert done.stderr.splitlines()[1].startswith("  Free "), done.stderr
+                assert len(box.done("ps", "--quiet").stdout.splitlines()) == (0 if done.returncode else 1)
+                filler.unlink()
+            assert box.left() == []
+        assert seen == {0, 125}
+
+
 def test_a_full_disk_while_a_container_writes(
     engine_root: EngineRoot, busybox_rootfs_tar: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from engine import plugins
 from engine.actions.base import Phase, Step
 from engine.actions.rootfs import MountRootfs
 from engine.actions.task import Task
-from engine.containers import client, ending, grouping, joining, locks, recover, status
+from engine.containers import client, ending, grouping, joining, locks, recover, status, stopping
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -69,8 +69,12 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> S
     shim.connection.sendall(protocol.control({"op": "start", "plan": plan.to_plain()}))
     pid = _await_start(engine, record, shim, cgroup)
     saved = replace(record, started=time_ns(), applied=_read_back(engine, record, cgroup))
-    with engine.store.transaction() as connection:
-        containers.save(connection, saved)
+    try:
+        with engine.store.transaction() as connection:
+            containers.save(connection, saved)
+    except EngineError:
+        stopping.kill_through_shim(engine, record)
+        raise
     tell(Topic.START, saved)
     return Started(saved, shim, pid)
 

@@ -55,6 +55,13 @@ def kill(engine: Engine, wanted: str, *, number: int, everything: bool = False) 
 
 def kill_and_wait(engine: Engine, record: Record) -> None:
     """Kill a container, through its shim if that answers, else by its cgroup, and wait until it is gone."""
+    kill_through_shim(engine, record)
+    if not _ended(engine, record):
+        _without_shim(engine, record)
+
+
+def kill_through_shim(engine: Engine, record: Record) -> None:
+    """Have the shim kill everything, and wait until it has said so; nothing when there is none that can answer."""
     shim = status.of(engine.layout, record).shim
     connection = None if shim and processes.is_stopped(shim) else client.connect(engine.layout, record.id)
     if connection is not None:
@@ -62,8 +69,6 @@ def kill_and_wait(engine: Engine, record: Record) -> None:
             connection.settimeout(_SHIM_GRACE)
             connection.sendall(protocol.control({"op": "stop", "signal": signal.SIGKILL, "timeout": 0}))
             client.await_exit(connection, _SHIM_GRACE)
-    if not _ended(engine, record):
-        _without_shim(engine, record)
 
 
 def _ended(engine: Engine, record: Record, seconds: float = 2.0) -> bool:
