@@ -107,7 +107,7 @@ class LifecycleChecks:
             os.kill(middle, signal.SIGKILL)
             os.waitpid(middle, 0)
             # Now a child of this process, which is the subreaper.
-            ended = processes.wait(pidfd, pidfd=True) if _ends(pidfd, 10) else None
+            ended = processes.wait(pidfd, pidfd=True) if _ends(pidfd, 5) else None
             processes.pidfd_send_signal(pidfd, signal.SIGKILL) if ended is None else None
             return 0 if ended is None else ended.signal
 
