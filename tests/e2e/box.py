@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,17 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def refused(done: Done, what: str, status: int = 125) -> None:
+    """Check an error: the status, and two lines of which the first names what is wrong."""
+    assert (done.returncode, done.stdout) == (status, ""), done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert re.match(r"engine: \S.*[^.]$", lines[0]), lines[0]
+    assert what in lines[0], lines[0]
+    assert re.match(r"  [A-Z`].*\S$", lines[1]), lines[1]
+    assert "defect" not in lines[1], done.stderr
 
 
 class Container(NamedTuple):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.box import Box, Done
+from tests.e2e.box import Box, refused
 
 TYPED: list[tuple[str, str]] = [
     ("--bogus", "--bogus"),
@@ -89,17 +90,6 @@ TYPED: list[tuple[str, str]] = [
 ]
 
 
-def refused(done: Done, what: str, status: int = 125) -> None:
-    """Check an error: the status, and two lines of which the first names what is wrong."""
-    assert (done.returncode, done.stdout) == (status, ""), done.stderr
-    lines = done.stderr.splitlines()
-    assert len(lines) == 2, done.stderr
-    assert re.match(r"engine: \S.*[^.]$", lines[0]), lines[0]
-    assert what in lines[0], lines[0]
-    assert re.match(r"  [A-Z`].*\S$", lines[1]), lines[1]
-    assert "defect" not in lines[1], done.stderr
-
-
 @pytest.mark.parametrize(("typed", "what"), TYPED, ids=[typed for typed, _ in TYPED])
 def test_a_flag_with_nonsense(typed: str, what: str, box: Box, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no profile, no directory")
@@ -155,6 +145,17 @@ def test_a_name_in_use(box: Box) -> None:
             refused(box(command, "--name", container.name, box.image, "true"), container.name)
         assert sorted(box.left()) == sorted(before)
         assert container.state["Running"] is True
+
+
+def test_of_several_that_want_a_name_at_once_one_gets_it(box: Box) -> None:
+    with box.to_be_removed() as name:
+        command = ("run", "-d", "--name", name, box.image, "sleep", "600")
+        running = [box.root.popen(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(5)]
+        ends = [(one.communicate(timeout=60), one.returncode) for one in running]
+        assert sorted(status for _, status in ends) == [0, 125, 125, 125, 125]
+        assert all(name in errors for (_, errors), status in ends if status)
+        assert len(box.done("ps", "--all", "--quiet").stdout.splitlines()) == 1
+    assert box.left() == []
 
 
 def test_a_script_whose_interpreter_is_missing(box: Box, tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.tests.images import archives
-from tests.e2e.box import Box, Container
-from tests.e2e.test_bad_input import refused
+from tests.e2e.box import Box, Container, refused
 from tests.machine.engine_root import EngineRoot
 
 NOBODY = ["setpriv", "--reuid", "4321", "--regid", "4321", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]

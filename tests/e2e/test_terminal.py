@@ -123,6 +123,36 @@ def test_exec_on_a_terminal(box: Box) -> None:
         assert alive(container.pid)
 
 
+def test_detach_from_exec_and_it_goes_on(box: Box) -> None:
+    with box.container() as container:
+        flags = ["-it", "--detach-keys", "ctrl-a,d", "--env", "PS1=ready> "]
+        command = box.root.command("exec", *flags, container.name, "/bin/sh")
+        with Terminal(command, box.root.environment) as terminal:
+            terminal.wait_for("ready> ")
+            terminal.type("sleep 604\n")
+            until(lambda: "sleep 604" in container.sh("ps -o args"), "the sleep")
+            terminal.type("\x01d")
+            assert terminal.end() == 0
+            assert terminal.attributes() == terminal.before
+        assert "sleep 604" in container.sh("ps -o args")
+
+
+def test_start_again_on_a_terminal_and_detach_with_keys_of_ones_own(box: Box) -> None:
+    with box.to_be_removed() as name:
+        box.done("create", "-it", "--name", name, "--env", "PS1=ready> ", box.image, "/bin/sh")
+        command = box.root.command("start", "-ai", "--detach-keys", "ctrl-]", name)
+        for kept in ("", "kept\n"):
+            with Terminal(command, box.root.environment, rows=29, columns=99) as terminal:
+                terminal.wait_for("ready> ")
+                assert ask(terminal, "cat /kept 2>/dev/null") == kept
+                assert ask(terminal, "stty size") == "29 99\n"
+                ask(terminal, "echo kept >/kept")
+                terminal.type("\x1d")
+                assert terminal.end() == 0
+            assert alive(Container(box, name).pid)
+            box.done("stop", "-t", "0", name)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_the_terminal_is_as_it_was_when_the_command_is_killed(number: signal.Signals, box: Box) -> None:
     with shell(box) as (terminal, container):
