@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Iterator
 
+from engine.spec.defaults import MASKED_PATHS
+
 SCRIPT = r"""
 section() { echo "== $1"; }
 section mounts; cat /proc/self/mountinfo
@@ -26,10 +28,10 @@ for file in */memory.limit_in_bytes */memory.memsw.limit_in_bytes */memory.soft_
     [ ! -e $file ] || echo "$file $(cat $file)"
 done
 section devices; cat */devices.list 2> /dev/null || true
-section masked; for path in /proc/acpi /proc/kcore /proc/keys /proc/timer_list /sys/firmware; do
+section masked; for path in PATHS; do
     [ ! -e $path ] || echo "$path $([ -z "$(cat $path 2> /dev/null; ls $path/ 2> /dev/null)" ] || echo shown)"
 done
-"""
+""".replace("PATHS", " ".join(MASKED_PATHS))
 """For a busybox shell; every field is a line, in sections."""
 
 View = dict[str, str]

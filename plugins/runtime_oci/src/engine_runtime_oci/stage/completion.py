@@ -10,8 +10,8 @@ from typing import Any
 
 from engine.actions.base import Phase, Slots, Step
 from engine.actions.mounts import AttachMount
-from engine.errors import KernelError, Unsupported
-from engine.linux import identity, mounts, rlimits
+from engine.errors import ImageError, KernelError, Unsupported
+from engine.linux import identity, mounts, paths, rlimits
 from engine_runtime_oci.stage.handover import HandOver
 
 _FILES = "RLIMIT_NOFILE"
@@ -25,6 +25,7 @@ def process_of(process: Mapping[str, Any], root: int) -> dict[str, Any]:
     ``root`` is a descriptor of the root whose /etc/passwd and /etc/group tell. The limit of open files is said even
     when nobody asked: the Go runtime raises its own, which the container's process would inherit.
     """
+    _refuse_waiting(root)
     user = identity.resolve(root, process.get("user", {}))
     ids = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
     given = {key: value for key, value in process.get("user", {}).items() if key != "username"}
@@ -39,6 +40,20 @@ def process_of(process: Mapping[str, Any], root: int) -> dict[str, Any]:
         "env": [f"{key}={value}" for key, value in variables.items()],
         "rlimits": limits,
     }
+
+
+def _refuse_waiting(root: int) -> None:
+    """Raise `ImageError` for a fifo, or whatever is no file, where the program looks for users: it would wait there."""
+    for path in ("etc/passwd", "etc/group"):
+        try:
+            handle = paths.open_in_root(root, path, os.O_PATH)
+        except OSError:  # the program gets no further either
+            continue
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ImageError(f"the image's /{path} cannot be used: not a regular file", fix="Use another image.")
+        finally:
+            os.close(handle)
 
 
 def mounts_of(steps: Sequence[Step], slots: Slots, directory: str, name: str) -> list[dict[str, Any]]:

@@ -95,12 +95,17 @@ def forget(task: Task) -> None:
 def _spawn(path: str, arguments: Sequence[str], ends: Sequence[int]) -> int:
     """Start the program with these streams and no signal ignored or blocked, which the container would inherit.
 
-    By hand: glibc's posix_spawn(3) leaves its own two signals ignored.
+    By hand: glibc's posix_spawn(3) leaves its own two signals ignored. The program dies with the shim, so that it makes
+    no cgroup after somebody has cleaned up.
     """
+    shim = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
+        processes.set_parent_death_signal(signal.SIGKILL)
+        if os.getppid() != shim:
+            os._exit(_NOT_STARTED)
         processes.reset_signals()
         for number, fd in enumerate(ends):
             os.dup2(fd, number)
