@@ -191,6 +191,20 @@ def test_a_timeout_ends_the_container_and_says_so(kept: Kept) -> None:
     assert (ended.signal, ended.reason) == (signal.SIGKILL, "timeout")
 
 
+def test_it_imports_what_it_is_to_expect_before_the_plan_comes(kept: Kept, tmp_path: Path) -> None:
+    mark = tmp_path / "imported"
+    (tmp_path / "expected_module.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    shim = launch()
+    message = {"op": "expect", "modules": ["expected_module"], "paths": [str(tmp_path)]}
+    shim.connection.sendall(protocol.control(message))
+    deadline = time.monotonic() + 10
+    while not mark.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    shim.close()
+    shim.reap()
+
+
 def test_a_launcher_that_dies_before_the_plan_leaves_nothing(kept: Kept) -> None:
     shim = launch()
     shim.close()

@@ -5,6 +5,7 @@ Everything else is `engine.cli.app`'s, which imports typer and then the module o
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     The process ends at once: nothing the engine does may depend on an orderly end, and the interpreter's takes 10 ms.
     """
+    gc.disable()  # saves a twentieth of a command, which holds what it makes until its end anyway
     _hold_standard_streams()
     status = run(list(sys.argv[1:] if arguments is None else arguments))
     sys.stderr.flush()

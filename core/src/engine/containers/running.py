@@ -21,6 +21,7 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
     recover.everything(engine)
     shim = launch()
     try:
+        starting.expect(engine, shim, options)
         record = creating.create(engine, options)
     except BaseException:
         shim.close()

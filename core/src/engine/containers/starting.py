@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time_ns
@@ -54,6 +55,19 @@ def start(engine: Engine, record: Record, *, attach: bool, shim: Launched | None
     except BaseException:
         shim.close()
         raise
+
+
+def expect(engine: Engine, shim: Launched, options: RunOptions) -> None:
+    """Tell a shim which modules its plan will need, so that it imports them while the plan is made.
+
+    A shim that ended already says so when it gets the plan.
+    """
+    runtime = engine.chosen("runtime", options.runtime or engine.settings.runtime)
+    log = engine.chosen("log", options.log_driver or engine.settings.log_driver)
+    modules = [module for module in (runtime.driver.stage, log.driver.sink) if module]
+    paths = _paths(("runtime", runtime.name), ("log", log.name))
+    with suppress(BrokenPipeError):
+        shim.connection.sendall(protocol.control({"op": "expect", "modules": modules, "paths": paths}))
 
 
 def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> Started:

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from engine.actions.task import Stage, Task
@@ -51,12 +52,12 @@ def report(error: BaseException) -> None:
 
 def serve(launcher: socket.socket) -> int:
     """Receive the plan, start the container, serve it to its end."""
-    first = protocol.receive(launcher)
-    if first is None:
-        return 0  # the command gave up before it had a plan
     loop = Loop()
     try:
-        plan, stage = read_plan(json.loads(first[1]))
+        message = await_plan(launcher)
+        if message is None:
+            return 0  # the command gave up before it had a plan
+        plan, stage = read_plan(message)
         isolate()
         open_report(plan.directory)
         container = Container(loop, plan, stage, open_log(plan))
@@ -77,14 +78,30 @@ def serve(launcher: socket.socket) -> int:
     return 0
 
 
+def await_plan(launcher: socket.socket) -> dict[str, Any] | None:
+    """Return the launcher's message with the plan, or None; import what it says to expect in the meantime."""
+    while (received := protocol.receive(launcher)) is not None:
+        message: dict[str, Any] = json.loads(received[1])
+        if message.get("op") != "expect":
+            return message
+        for module in message["modules"]:
+            import_from(module, message["paths"])
+    return None
+
+
+def import_from(module: str, paths: Sequence[str]) -> Any:
+    """Import a plugin's module from its own directory and return it."""
+    sys.path.extend(path for path in paths if path not in sys.path)
+    __import__(module)
+    return sys.modules[module]
+
+
 def read_plan(message: dict[str, Any]) -> tuple[Plan, Stage]:
     """Import the stage (which registers its actions) and decode the plan."""
     if message.get("op") != "start":
         raise StateError(f"the launcher said {message.get('op')!r} first")
     data = message["plan"]
-    sys.path.extend(path for path in data["paths"] if path not in sys.path)
-    __import__(data["stage"])
-    stage: Any = sys.modules[data["stage"]]
+    stage: Stage = import_from(data["stage"], data["paths"])
     return Plan.of_plain(data, Task.of_plain(data["task"])), stage
 
 

@@ -3,6 +3,8 @@
 Every message is a frame: one byte of type, four bytes of length (big endian), the payload. A client's first frame is
 ``CONTROL`` with a JSON object whose ``op`` says what it wants; what follows depends on it:
 
+    expect   (the launcher's connection only, before ``start``, not answered) modules that the plan will need, to be
+             imported while the command still makes it
     start    (the launcher's connection only) the whole plan; answered by ``unit`` requests, then ``started``; with
              ``attach`` it goes on as an attach
     attach   STDIN frames and their end, RESIZE and SIGNAL go in; STDOUT and STDERR frames come out, then EXIT
