@@ -12,8 +12,8 @@ joined with the others' and handed to the runtime, which does the clone. Lifecyc
     ``clone``     kinds the runtime passes to clone3(2)
     ``unshare``   kinds that the child makes itself once it has joined its cgroup: a cgroup namespace's root is the
                   cgroup at that moment, and with v1 the process joins only after the clone
-    ``joins``     kinds opened by the shim before the clone and joined by it or the child: pid before the last fork, user
-                  last, since it takes the rights over the host's others away
+    ``joins``     kinds opened by the shim before the clone and joined by it or the child: pid before the last fork,
+                  user last, since it takes the rights over the others away
     ``steps``     what belongs to a new namespace: hostname, loopback up, id maps (PARENT_AFTER), offsets
 
 `plan` is pure and runs in the command's process. Worked scenario: ``--hostname web --network container:db`` asks the
