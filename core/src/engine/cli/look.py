@@ -40,11 +40,9 @@ def ps(
     \b
     engine ps -a --format '{{.Names}}: {{.Status}}'
     """
-    from engine.containers import recover
     from engine.containers.listing import listing
 
     with open_engine(ctx) as engine:
-        recover.everything(engine)
         rows = [_row(engine, view, whole=no_trunc) for view in listing(engine, everything=everything)]
     if quiet:
         for row in rows:

@@ -16,19 +16,24 @@ from engine.errors import EngineError, NotFound
 from engine.linux.processes import alive
 from engine.metadata import containers
 from engine.metadata.containers import Record
+from engine.plugins.registry import complain
 from engine.shim import records
 from engine.shim.container import remove_state
 
 
-def everything(engine: Engine) -> list[str]:
-    """Finish all abandoned work of this engine; return a sentence for each thing that could not be."""
+def everything(engine: Engine) -> None:
+    """Finish all abandoned work of this engine.
+
+    What cannot be finished stays for the next command, with a warning: it is no reason not to do this one's work.
+    """
     failed = []
     for container_id in os.listdir(engine.layout.state / "containers"):
         failed += _tolerant(engine, container_id, run_ended)
     for record in containers.unfinished(engine.store.connection):
         if record.worker is None or not alive(record.worker):
             failed += _tolerant(engine, record.id, _finish_removal)
-    return failed
+    for sentence in failed:
+        complain(f"what an earlier command left is still there: {sentence}")
 
 
 def run_ended(engine: Engine, container_id: str) -> None:
