@@ -1,0 +1,127 @@
+"""A container as it would be: drivers chosen, the image resolved, the specification built. Nothing is made here.
+
+`engine.containers.creating` makes what a draft describes, `engine.containers.explaining` shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING
+
+from engine.containers import joining, naming
+from engine.containers.engine import Engine
+from engine.contracts.cgroup import Capability as CgroupCapability
+from engine.contracts.storage import Capability as StorageCapability
+from engine.errors import Unsupported
+from engine.images import host
+from engine.metadata.containers import Record
+from engine.spec import facts
+from engine.spec.builder import build
+from engine.spec.command import labels_of
+from engine.spec.facts import ContainerFiles
+from engine.spec.options import RunOptions, check
+
+if TYPE_CHECKING:
+    from engine.images.image import Image
+    from engine.spec.image import RunConfig
+    from engine.spec.runtime import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a container is made of: an image, or for ``host:`` the directory below; and its run configuration."""
+
+    image: Image | None
+    config: RunConfig
+    lower: Path | None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The committed snapshots below the container's own, nearest first, whether they are unpacked yet or not."""
+        return () if self.image is None else self.image.snapshots[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The record to be written, what the container is made of, its config.json, and what goes beside that."""
+
+    record: Record
+    options: RunOptions
+    base: Base
+    spec: Spec
+    files: ContainerFiles
+    hostname: str
+
+
+def draft(engine: Engine, options: RunOptions) -> Draft:
+    """Return the container that these options describe, under a new ID. Looks, and makes nothing.
+
+    Everything that can be refused is refused here. Raises `InvalidInput`, `NotFound`, `Conflict`, `Unsupported`.
+    """
+    check(options)
+    if options.name:
+        naming.check_name(options.name)
+    settings = engine.settings
+    storage = engine.chosen("storage", options.storage or settings.storage)
+    cgroup = engine.chosen("cgroup", options.cgroup_driver or settings.cgroup_driver)
+    runtime = engine.chosen("runtime", options.runtime or settings.runtime)
+    log = engine.chosen("log", options.log_driver or settings.log_driver, options.log_opts)
+    log.driver.sink_arguments()
+    base = find_base(engine, options, storage.name)
+    record = Record(
+        id=naming.new_id(),
+        name=options.name or naming.new_name(),
+        image=base.image.id if base.image else "",
+        image_name=options.image,
+        created=time_ns(),
+        storage=storage.name,
+        cgroup=cgroup.name,
+        runtime=runtime.name,
+        log=log.name,
+        options=options.to_plain(),
+        labels=labels_of(options, base.config),
+    )
+    known = facts.gather(options, swap=CgroupCapability.SWAP in cgroup.driver.capabilities)
+    files = _etc_files(engine.layout.container(record.id))
+    spec = build(
+        options,
+        base.config,
+        id=record.id,
+        rootfs_path="rootfs",
+        facts=known,
+        files=files,
+        joins=joining.resolve(engine, options),
+        hidden=_hidden(engine, base),
+    )
+    cgroup.driver.plan(record.id, spec["linux"]["resources"], parent=options.cgroup_parent)
+    return Draft(record, options, base, spec, files, spec.get("hostname", known.hostname))
+
+
+def find_base(engine: Engine, options: RunOptions, storage: str) -> Base:
+    """Resolve the image; ``host:`` is the machine's own root filesystem.
+
+    Raises `NotFound` for an unknown image, `Unsupported` when the driver or the machine cannot offer ``host:``.
+    """
+    if options.image != host.NAME:
+        image = engine.library.resolve(options.image)
+        return Base(image, image.config.config, None)
+    if StorageCapability.HOST_LOWER not in engine.storage(storage).capabilities:
+        raise Unsupported(
+            f"storage driver {storage} cannot use the machine's own files as an image",
+            fix="Use one that can: --storage overlay.",
+        )
+    host.check()
+    return Base(None, host.CONFIG, Path("/"))
+
+
+def _hidden(engine: Engine, base: Base) -> list[str]:
+    """Return the engine's own directories for the image ``host:``: they would show every container's files."""
+    return [] if base.lower is None else [str(engine.layout.root), str(engine.layout.state)]
+
+
+def _etc_files(directory: Path) -> ContainerFiles:
+    return ContainerFiles(
+        hosts=str(directory / "hosts"), hostname=str(directory / "hostname"), resolv_conf=str(directory / "resolv.conf")
+    )

@@ -1,0 +1,106 @@
+"""The plan of one run of a container: computed from its record and its specification, and from nothing it has to make.
+
+`engine start` hands the plan to a shim and `engine explain` shows it. Both call `make_plan`, so what is shown is what
+would run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine import plugins
+from engine.actions.base import Phase, Step
+from engine.actions.rootfs import MountRootfs
+from engine.actions.task import Task
+from engine.containers import ending, grouping, joining
+from engine.containers.engine import Engine
+from engine.metadata.containers import Record
+from engine.shim.plan import Plan
+from engine.spec.isolation import choose
+from engine.spec.options import RunOptions
+
+if TYPE_CHECKING:
+    from engine.contracts.cgroup import CgroupPlan
+    from engine.contracts.namespace import NamespacePlan
+    from engine.contracts.storage import Mount
+    from engine.spec.runtime import Spec
+
+
+def make_plan(
+    engine: Engine, record: Record, spec: Spec, mounts: Sequence[Mount], *, attach: bool
+) -> tuple[Plan, CgroupPlan]:
+    """Translate a container's specification into the plan of one run. Starts and makes nothing.
+
+    ``mounts`` are the storage driver's for the container's snapshot.
+    """
+    options = RunOptions.from_plain(record.options)
+    directory = engine.layout.container(record.id)
+    runtime = engine.runtime(record.runtime)
+    namespaces = plan_namespaces(engine, options, spec.get("hostname", ""))
+    resources = spec["linux"]["resources"]
+    cgroup = engine.cgroup(record.cgroup).plan(record.id, resources, parent=options.cgroup_parent)
+    arguments = dict(runtime.arguments())
+    if runtime.manages_cgroup:
+        spec["linux"]["cgroupsPath"] = cgroup.oci_path
+        arguments["systemd_cgroup"] = cgroup.oci_systemd
+    steps = [
+        _rootfs_step(record, mounts, f"{directory}/rootfs"),
+        *grouping.steps(runtime, cgroup),
+        *([] if runtime.manages_namespaces else namespaces.steps),
+        *runtime.plan(spec, namespaces),
+        *joining.shared_memory(engine, options),
+    ]
+    log = engine.log(record.log, options.log_opts)
+    command, environment = ending.reaper(engine, record)
+    task = Task(
+        id=record.id,
+        bundle=str(directory),
+        clone=namespaces.clone,
+        unshare=namespaces.unshare,
+        joins=namespaces.joins,
+        steps=tuple(steps),
+        process=spec["process"],
+        arguments=arguments,
+    )
+    plan = Plan(
+        directory=str(directory),
+        state=str(engine.layout.container_state(record.id)),
+        stage=runtime.stage,
+        paths=paths(("runtime", record.runtime), ("log", record.log)),
+        task=task,
+        group=cgroup.group,
+        unit=cgroup.unit is not None and not runtime.manages_cgroup,
+        sink=(log.sink, log.sink_arguments()) if log.sink else None,
+        stdin=_stdin(options),
+        attach=attach,
+        sync=not options.rm,
+        timeout=options.timeout or 0,
+        reaper=command,
+        reaper_environment=environment,
+    )
+    return plan, cgroup
+
+
+def plan_namespaces(engine: Engine, options: RunOptions, hostname: str) -> NamespacePlan:
+    """Ask the namespace driver how to give the container what it chose, container names resolved to paths."""
+    choices = choose(options.wishes(), joining.resolve(engine, options), hostname)
+    plan: NamespacePlan = engine.chosen("namespace", engine.settings.namespace_driver).driver.plan(choices)
+    return plan
+
+
+def paths(*wanted: tuple[str, str]) -> list[str]:
+    """Return the directories from which the shim imports these plugins' lean halves: pairs of kind and name."""
+    index = plugins.index()
+    return [entry.directory for kind, name in wanted for entry in index.named(kind, name)]
+
+
+def _rootfs_step(record: Record, mounts: Sequence[Mount], target: str) -> Step:
+    rows = tuple((mount.fstype, mount.source, mount.options, mount.attributes) for mount in mounts)
+    return Step(Phase.PARENT_BEFORE, MountRootfs(target, rows), record.storage)
+
+
+def _stdin(options: RunOptions) -> str:
+    if not options.interactive:
+        return "none"
+    return "open" if options.detach else "once"
