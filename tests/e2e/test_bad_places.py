@@ -155,7 +155,7 @@ def test_a_disk_that_becomes_full_at_each_moment_of_a_run(engine_root: EngineRoo
         box.done("import", busybox_rootfs_tar, "busybox")
         box.run(script="true")
         filler, seen = engine_root.root / "filler", set()
-        for pages in range(0, 30, 2):
+        for pages in range(0, 30, 3):
             subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4096"], capture_output=True)
             os.truncate(filler, filler.stat().st_size // 4096 * 4096 - pages * 4096)
             with box.to_be_removed() as name:

@@ -93,3 +93,15 @@ def test_a_reader_that_goes_away_ends_the_command_and_not_the_container(box: Box
         assert reading.wait(timeout=20) == -signal.SIGPIPE
         reading.stderr.close()
         assert container.state["Running"] is True
+
+
+def test_with_rm_it_is_gone_also_when_the_reader_went_away(box: Box) -> None:
+    running = box.root.popen("run", "--rm", box.image, "seq", "1000000", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert running.stdout.readline() == "1\n"
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait(timeout=20) == -signal.SIGPIPE
+    running.stderr.close()
+    until(lambda: not box.left(), "the removal that --rm promised")
