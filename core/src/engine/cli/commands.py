@@ -21,6 +21,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "exec": Entry("engine.cli.execute", "Run one more command in a running container"),
         "attach": Entry("engine.cli.lifecycle", "Connect the terminal to a running container"),
         "stop": Entry("engine.cli.lifecycle", "Ask containers to end; kill those that do not"),
+        "restart": Entry("engine.cli.changing", "Stop containers and start them again"),
+        "pause": Entry("engine.cli.changing", "Stop every process of containers where it is"),
+        "unpause": Entry("engine.cli.changing", "Let paused containers go on"),
+        "rename": Entry("engine.cli.changing", "Give a container another name"),
         "kill": Entry("engine.cli.lifecycle", "Send a signal to containers"),
         "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended; print exit statuses"),
         "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),
@@ -30,6 +34,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "logs": Entry("engine.cli.look", "Show what a container wrote"),
         "inspect": Entry("engine.cli.look", "Show everything known of containers or images, as JSON"),
         "diff": Entry("engine.cli.look", "Show what a container changed in its files"),
+    },
+    "Explaining": {
+        "explain": Entry("engine.cli.explain", "Show what a command would do, without doing it", group=True),
+        "why": Entry("engine.cli.why", "Say what ended a container, or kept it from starting"),
     },
     "Images": {
         "images": Entry("engine.cli.images", "List images"),

@@ -78,7 +78,8 @@ def _status(view: "View") -> str:
     """Return Docker's words for a status: "Up 3 minutes", "Exited (0) 2 hours ago", "Created"."""
     now = view.status
     if now.running:
-        return f"Up {span(time() - view.record.started / 1e9)}" if view.record.started else "Starting"
+        paused = " (Paused)" if now.state == "paused" else ""
+        return f"Up {span(time() - view.record.started / 1e9)}{paused}" if view.record.started else "Starting"
     if now.exit is None:
         return now.state.capitalize()
     when = f" {age(time() - now.exit.finished / 1e9)}" if now.exit.finished else ""

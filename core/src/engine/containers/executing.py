@@ -9,9 +9,8 @@ from typing import Any
 
 from engine.actions.base import to_plain
 from engine.actions.cgroups import entrance
-from engine.containers import client
+from engine.containers import client, pausing
 from engine.containers.engine import Engine
-from engine.errors import Conflict
 from engine.linux import capabilities
 from engine.linux.cgroups import Group
 from engine.metadata import containers
@@ -40,15 +39,15 @@ class ExecOptions:
 def execute(engine: Engine, wanted: str, options: ExecOptions) -> socket.socket | None:
     """Start the process; return the connection to relay its streams over, or None with ``detach``.
 
-    Raises `Conflict` when the container does not run, `CommandNotFound` and `CommandNotRunnable` for the command.
+    Raises `Conflict` when the container does not run or is paused, `CommandNotFound` and `CommandNotRunnable` for the
+    command.
     """
     record = containers.find(engine.store.connection, wanted)
     connection = client.connect(engine.layout, record.id)
     if connection is None:
-        raise Conflict(
-            f"container {record.name!r} is not running", fix=f"Start it first: `engine start {record.name}`."
-        )
+        raise pausing.not_running(record)
     try:
+        pausing.must_not_be_paused(engine, record, ", and a command in it would stand still too")
         client.ask(connection, request(engine, record, options))
     except BaseException:
         connection.close()

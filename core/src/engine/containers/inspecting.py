@@ -77,6 +77,7 @@ def _state(view: View) -> dict[str, Any]:
     return {
         "Status": now.state,
         "Running": now.running,
+        "Paused": now.state == "paused",
         "OOMKilled": over and ended is not None and ended.oom,
         "Pid": now.pid,
         "ShimPid": now.shim,

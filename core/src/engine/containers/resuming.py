@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
-from engine.containers import ending, recover, starting, status
+from engine.containers import ending, pausing, recover, starting, status, stopping
 from engine.containers.engine import Engine
+from engine.errors import Conflict
 from engine.metadata import containers
-from engine.metadata.containers import Record
-from engine.spec.builder import STOP_SIGNAL_ANNOTATION
-from engine.spec.defaults import STOP_SIGNAL
 from engine.spec.options import RunOptions
 
 FOR_EVER = 10.0**9
@@ -31,23 +28,35 @@ def how_to_stop(engine: Engine, wanted: str, *, number: int | None, seconds: int
         seconds = RunOptions.from_plain(record.options).stop_timeout
     if seconds is None:
         seconds = engine.settings.stop_timeout
-    return HowToStop(number or _signal(engine, record), FOR_EVER if seconds < 0 else seconds)
-
-
-def _signal(engine: Engine, record: Record) -> int:
-    try:
-        spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
-    except FileNotFoundError:  # it is being created or removed at this moment
-        return STOP_SIGNAL
-    return int(spec.get("annotations", {}).get(STOP_SIGNAL_ANNOTATION, STOP_SIGNAL))
+    return HowToStop(number or stopping.stop_signal(engine, record), FOR_EVER if seconds < 0 else seconds)
 
 
 def resume(engine: Engine, wanted: str) -> None:
-    """Start a container and leave it running. A container that runs already is left alone, as in Docker."""
+    """Start a container and leave it running. A container that runs already is left alone, as in Docker.
+
+    Raises `Conflict` for one that is paused.
+    """
     recover.everything(engine)
     record = containers.find(engine.store.connection, wanted)
+    pausing.must_not_be_paused(engine, record, ": it has started")
     if status.of(engine.layout, record).running:
         return
+    starting.start(engine, record, attach=False).shim.close()
+
+
+def restart(engine: Engine, wanted: str, how: HowToStop) -> None:
+    """Stop a container and start it again, detached; one that does not run is started.
+
+    Raises `Conflict` for one that was made with ``--rm``: it is removed as it ends.
+    """
+    recover.everything(engine)
+    record = containers.find(engine.store.connection, wanted)
+    if record.options.get("rm"):
+        raise Conflict(
+            f"container {record.name!r} was made with --rm, so it is removed when it stops",
+            fix="Run it again, without --rm if it is to be kept.",
+        )
+    stopping.stop(engine, record.id, number=how.number, timeout=how.seconds)
     starting.start(engine, record, attach=False).shim.close()
 
 

@@ -6,13 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.containers import groups
 from engine.containers.layout import Layout
 from engine.linux.processes import Identity, alive
 from engine.metadata.containers import Record
 from engine.shim import records
 from engine.shim.protocol import Exit
 
-State = Literal["creating", "created", "starting", "running", "stopping", "exited", "removing"]
+State = Literal["creating", "created", "starting", "running", "paused", "stopping", "exited", "removing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,19 @@ class Status:
     @property
     def running(self) -> bool:
         """There is a task: something to stop, and nothing to start."""
-        return self.state in ("starting", "running", "stopping")
+        return self.state in ("starting", "running", "paused", "stopping")
 
 
 def of(layout: Layout, record: Record) -> Status:
-    """Return the container's status now. Reads two or three small files; takes no lock and waits for nobody."""
+    """Return the container's status now. Reads a few small files; takes no lock and waits for nobody."""
     if record.phase != "ready":
         return Status(record.phase)
     shim, init = _identities(layout, record.id)
     ended = _exit(layout, record.id)
     shim_pid = shim.pid if shim is not None and alive(shim) else 0
     if init is not None and alive(init):
-        return Status("running", pid=init.pid, exit=ended, shim=shim_pid)
+        paused = groups.frozen(layout, record.id)
+        return Status("paused" if paused else "running", pid=init.pid, exit=ended, shim=shim_pid)
     if shim_pid:
         return Status("starting" if init is None else "stopping", exit=ended, shim=shim_pid)
     if ended is None and not record.started:

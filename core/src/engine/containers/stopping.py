@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
 from time import monotonic, sleep
 
-from engine.containers import client, locks, recover, status
+from engine.containers import client, groups, locks, recover, status
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -16,6 +17,8 @@ from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.shim import protocol
+from engine.spec.builder import STOP_SIGNAL_ANNOTATION
+from engine.spec.defaults import STOP_SIGNAL
 
 _SHIM_GRACE = 15.0
 """How long the shim may take beyond the stop timeout before the command does the work without it."""
@@ -34,6 +37,7 @@ def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
         return record.id
     with connection:
         connection.sendall(protocol.control({"op": "stop", "signal": number, "timeout": timeout}))
+        groups.thaw(engine.layout, record.id)  # after it: the first thing that a paused container does is to end
         client.await_exit(connection, timeout + _SHIM_GRACE)
     if status.of(engine.layout, record).running:
         kill_and_wait(engine, record)
@@ -42,15 +46,29 @@ def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
 
 
 def kill(engine: Engine, wanted: str, *, number: int, everything: bool = False) -> str:
-    """Send a signal to the container's init (or to every process of it). Raises `Conflict` when it does not run."""
+    """Send a signal to the container's init (or to every process of it). Raises `Conflict` when it does not run.
+
+    A paused container takes its stop signal at once, and others when it goes on.
+    """
     record = containers.find(engine.store.connection, wanted)
     connection = client.connect(engine.layout, record.id)
     if connection is None or not status.of(engine.layout, record).running:
         raise Conflict(f"container {record.name!r} is not running", fix="`engine ps -a` shows what became of it.")
     with connection:
         client.ask(connection, {"op": "signal", "signal": number, "all": everything})
+    if number == stop_signal(engine, record):
+        groups.thaw(engine.layout, record.id)
     tell(Topic.KILL, record, signal=str(number))
     return record.id
+
+
+def stop_signal(engine: Engine, record: Record) -> int:
+    """Return the signal that asks this container to end: its own, its image's, or SIGTERM."""
+    try:
+        spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
+    except FileNotFoundError:  # it is being created or removed at this moment
+        return STOP_SIGNAL
+    return int(spec.get("annotations", {}).get(STOP_SIGNAL_ANNOTATION, STOP_SIGNAL))
 
 
 def kill_and_wait(engine: Engine, record: Record) -> None:

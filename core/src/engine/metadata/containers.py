@@ -82,6 +82,18 @@ def save(connection: sqlite3.Connection, record: Record) -> None:
     connection.execute("UPDATE containers SET record=? WHERE id=?", (_encode(record), record.id))
 
 
+def rename(connection: sqlite3.Connection, record: Record) -> None:
+    """Write a record under its new name. Raises `Conflict` when another container has that name."""
+    try:
+        connection.execute(
+            "UPDATE containers SET name=?, record=? WHERE id=?", (record.name, _encode(record), record.id)
+        )
+    except sqlite3.IntegrityError as error:
+        raise Conflict(
+            f"the name {record.name!r} is in use by another container", fix="Choose another; `engine ps -a` lists them."
+        ) from error
+
+
 def delete(connection: sqlite3.Connection, container_id: str) -> None:
     """Forget a container; nothing when it is gone already."""
     connection.execute("DELETE FROM containers WHERE id=?", (container_id,))

@@ -61,6 +61,8 @@ def serve(launcher: socket.socket) -> int:
         isolate()
         open_report(plan.directory)
         container = Container(loop, plan, stage, open_log(plan))
+        if plan.group is not None:
+            records.write(container.state_fd, "group", plan.group, sync=False)
         records.write(container.state_fd, "shim", processes.identity(), sync=False)
         server = Server(loop, container)
         init = container.start(lambda pid: ask_for_unit(launcher, pid))

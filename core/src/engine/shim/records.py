@@ -1,7 +1,8 @@
 """The files by which a shim tells others what it keeps; each is written whole, beside its place, and renamed.
 
 In the state directory ``<state>/containers/<id>`` (forgotten by a reboot): ``shim`` and ``init``, the identities of the
-two processes. In the container's own directory ``<root>/containers/<id>``: ``exit``, how the last run ended.
+two processes, and ``group``, the cgroup that the container is in. In the container's own directory
+``<root>/containers/<id>``: ``exit``, how the last run ended.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from typing import Any
 
 from engine.errors import EngineError, StateError
+from engine.linux.cgroups import Group
 from engine.linux.processes import Identity
 from engine.shim.protocol import Exit
 
@@ -57,13 +59,20 @@ def read_identity(directory_fd: int, name: str) -> Identity | None:
     return None if found is None else Identity(int(found[0]), int(found[1]), str(found[2]))
 
 
+def read_group(directory_fd: int) -> Group | None:
+    """Return the recorded cgroup, or None when there is no record."""
+    found = _read(directory_fd, "group", length=2)
+    return None if found is None else Group(dict(found[0]), str(found[1]))
+
+
 def read_exit(directory_fd: int) -> Exit | None:
     """Return how the last run ended, or None while there is no record of it."""
     found = _read(directory_fd, "exit")
     return None if found is None else Exit(*found)
 
 
-def _read(directory_fd: int, name: str) -> list[Any] | None:
+def _read(directory_fd: int, name: str, length: int = 3) -> list[Any] | None:
+    """Return what `write` wrote, at least ``length`` values."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
     except FileNotFoundError:
@@ -74,6 +83,6 @@ def _read(directory_fd: int, name: str) -> list[Any] | None:
         found = json.loads(data)
     except ValueError:
         found = None
-    if not isinstance(found, list) or len(found) < 3:
+    if not isinstance(found, list) or len(found) < length:
         raise StateError(f"the record {name!r} of a container is damaged: {data[:80]!r}", fix="Remove the container.")
     return found

@@ -1,0 +1,86 @@
+"""`engine restart`, `pause`, `unpause` and `rename`."""
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.places import open_engine
+from engine.cli.several import each
+from engine.spec.sizes import parse_whole
+from engine.spec.stop_signals import signal_number
+
+app = typer.Typer()
+
+_Name = Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")]
+_Names = Annotated[list[str], typer.Argument(metavar="CONTAINER", help="Names, or IDs or their beginnings")]
+
+
+@app.command("restart")
+def restart(
+    ctx: typer.Context,
+    containers: _Names,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", "--timeout", "-t", metavar="SECONDS", help="Wait before killing; -1: no end"),
+    ] = None,
+    signal: Annotated[str | None, typer.Option("--signal", "-s", metavar="SIGNAL", help="Ask with this signal")] = None,
+) -> int:
+    """Stop containers as `engine stop` does, and start them again. Those that do not run are started.
+
+    \b
+    engine restart -t 30 db
+    """
+    from engine.containers import resuming
+
+    number = None if signal is None else signal_number(signal)
+    seconds = None if time is None else parse_whole(time, "--time", "30")
+    with open_engine(ctx) as engine:
+
+        def again(name: str) -> None:
+            how = resuming.how_to_stop(engine, name, number=number, seconds=seconds)
+            resuming.restart(engine, name, how)
+
+        return each(containers, again, debug=ctx.obj.debug)
+
+
+@app.command("pause")
+def pause(ctx: typer.Context, containers: _Names) -> int:
+    """Stop every process of containers where it is, until `engine unpause`. They keep their memory and files.
+
+    \b
+    engine pause db
+    """
+    from engine.containers import pausing
+
+    with open_engine(ctx) as engine:
+        return each(containers, lambda name: pausing.pause(engine, name), debug=ctx.obj.debug)
+
+
+@app.command("unpause")
+def unpause(ctx: typer.Context, containers: _Names) -> int:
+    """Let paused containers go on.
+
+    \b
+    engine unpause db
+    """
+    from engine.containers import pausing
+
+    with open_engine(ctx) as engine:
+        return each(containers, lambda name: pausing.unpause(engine, name), debug=ctx.obj.debug)
+
+
+@app.command("rename")
+def rename(
+    ctx: typer.Context,
+    container: _Name,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name")],
+) -> None:
+    """Give a container another name; its host name stays.
+
+    \b
+    engine rename brave-otter-7 web
+    """
+    from engine.containers import renaming
+
+    with open_engine(ctx) as engine:
+        renaming.rename(engine, container, name)
