@@ -12,6 +12,8 @@ from engine.spec.runtime import Namespace, Spec
 
 ROOTFS = "../rootfs"
 """The program's bundle is a directory of its own beside the engine's mount point ``rootfs``."""
+VERSION = "1.0.2"
+"""Of the runtime-spec: the oldest that has what is in the document, since crun refuses those that it does not know."""
 _OCI_TYPES = {"net": "network"}
 
 
@@ -21,6 +23,7 @@ def of(spec: Spec, namespaces: NamespacePlan, name: str) -> Spec:
     The plan decides, not what the specification was made with: what is joined may have been started anew since.
     """
     given = copy.deepcopy(spec)
+    given["ociVersion"] = VERSION
     given["root"] = {**spec.get("root", {}), "path": ROOTFS}
     given.setdefault("linux", {})["namespaces"] = _namespaces(namespaces)
     given.pop("hostname", None)

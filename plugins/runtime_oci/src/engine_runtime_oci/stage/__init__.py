@@ -130,11 +130,11 @@ def _run(
     file = f"{command}.pid"
     words = ["--pid-file", f"{program.directory}/{file}"]
     if not process.get("terminal"):
-        program.run(command, [*words, *arguments], streams)
+        program.run(command, [*words, *arguments], streams, process["args"][0])
         return program.read_pid(file), -1
     console = Console(program)
     try:
-        program.run(command, [*words, "--console-socket", console.path, *arguments])
+        program.run(command, [*words, "--console-socket", console.path, *arguments], None, process["args"][0])
         return program.read_pid(file), console.receive(process)
     finally:
         console.close()

@@ -20,7 +20,7 @@ _AROUND = re.compile(
 )
 _MISSING = re.compile(
     r'exec: "(?P<runc>.*)": (executable file not found in \$PATH|stat .*: (no such file|not a directory))'
-    r"|executable file [`'](?P<crun>.*)' not found"
+    r"|executable file [`'](?P<crun>.*)[`'] not found"
 )
 _REFUSED = re.compile(r'exec: "(?P<name>.*)": |^exec (?P<path>/\S*): |open executable: ')
 _FIX = "Give a command that is an executable file of this machine's architecture."
@@ -29,8 +29,11 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HEAD = 4096
 
 
-def of(name: str, command: str, message: str) -> EngineError:
-    """Return the error for what the program ``name`` logged when its ``command`` failed."""
+def of(name: str, command: str, message: str, executed: str = "") -> EngineError:
+    """Return the error for what the program ``name`` logged when its ``command`` failed.
+
+    ``executed`` is what the container should have run, which crun does not always name.
+    """
     said = _AROUND.sub("", message.strip())
     missing = _MISSING.search(said)
     if missing is not None:
@@ -38,7 +41,7 @@ def of(name: str, command: str, message: str) -> EngineError:
         where = "" if "/" in wanted else " in its PATH"
         return CommandNotFound(f"the image has no command {wanted!r}{where}", fix=_LOOK)
     if _REFUSED.search(said):
-        return CommandNotRunnable(f"the command cannot be executed: {said}", fix=_FIX)
+        return CommandNotRunnable(f"the command {executed!r} cannot be executed: {said}", fix=_FIX)
     return KernelError(f"{name} {command} failed: {said}", plugin=name)
 
 

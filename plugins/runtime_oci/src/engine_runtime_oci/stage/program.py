@@ -33,8 +33,11 @@ class Program(NamedTuple):
     directory: str
     systemd: bool
 
-    def run(self, command: str, arguments: Sequence[str], streams: Streams | None = None) -> None:
-        """Run one command of the program to its end, in silence without ``streams``. Raises `EngineError`."""
+    def run(self, command: str, arguments: Sequence[str], streams: Streams | None = None, executed: str = "") -> None:
+        """Run one command of the program to its end, in silence without ``streams``. Raises `EngineError`.
+
+        ``executed`` is what the container shall run, for the error's text.
+        """
         log = f"{self.directory}/log"
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -44,7 +47,7 @@ class Program(NamedTuple):
         finally:
             os.close(null)
         if _ended(pid, f"{self.name} {command}"):
-            raise failures.of(self.name, command, _last_error(log))
+            raise failures.of(self.name, command, _last_error(log), executed)
 
     def read_pid(self, file: str) -> int:
         """Return the pid that the program wrote."""
