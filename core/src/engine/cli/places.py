@@ -18,10 +18,10 @@ class Places(NamedTuple):
     debug: bool = False
 
 
-def open_engine(ctx: typer.Context) -> Engine:
-    """Return the engine of this command line, for the rest of this process."""
+def open_engine(ctx: typer.Context, *, looking: bool = False) -> Engine:
+    """Return the engine of this command line, for the rest of this process; ``looking``: one that makes nothing."""
     from engine.containers.engine import Engine
     from engine.settings import load
 
     places: Places = ctx.obj
-    return Engine(load({"root": places.root, "state": places.state}), until_exit=True)
+    return Engine(load({"root": places.root, "state": places.state}), until_exit=True, looking=looking)

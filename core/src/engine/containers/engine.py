@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import plugins
 from engine.containers.layout import Layout
+from engine.errors import NotFound
 from engine.metadata.store import Store
 
 if TYPE_CHECKING:
@@ -27,14 +28,16 @@ class Engine:
 
     ``until_exit`` leaves that connection open to the process's own end, when leaving the context: the last one to close
     a store copies its log into the database and waits for the disk several times, which a kill does without harm and
-    the next command does not need.
+    the next command does not need. With ``looking`` nothing is made: no directory, and the store is only read.
     """
 
-    def __init__(self, settings: Settings, *, until_exit: bool = False) -> None:
+    def __init__(self, settings: Settings, *, until_exit: bool = False, looking: bool = False) -> None:
         self.settings = settings
         self._until_exit = until_exit
+        self._looking = looking
         self.layout = Layout(Path(settings.root), Path(settings.state))
-        self.layout.make()
+        if not looking:
+            self.layout.make()
         self._chosen: dict[tuple[str, str, tuple[tuple[str, str], ...]], plugins.Chosen] = {}
 
     def __enter__(self) -> Engine:
@@ -54,11 +57,16 @@ class Engine:
     @cached_property
     def store(self) -> Store:
         """The metadata store. Call `close` before any fork."""
-        return Store(self.layout.root)
+        return Store(self.layout.root, reading=self._looking)
 
     @cached_property
     def library(self) -> Library:
-        """The images."""
+        """The images. Raises `NotFound` when there is no place for any, and this engine only looks."""
+        if self._looking and not (self.layout.root / "content").is_dir():
+            raise NotFound(
+                f"there are no images below {self.layout.root}",
+                fix="`engine load` brings some; host: is there without, this machine's own files.",
+            )
         from engine.images.library import Library
 
         return Library(self.layout.root, self.store.connection)
@@ -102,6 +110,6 @@ class Engine:
     def _config(self, kind: str, driver: str, options: Mapping[str, str]) -> Any:
         config = plugins.config_for(kind, driver, self.settings, options)
         for directory in (getattr(config, "root", None), getattr(config, "cache", None)):
-            if directory is not None:
+            if directory is not None and not self._looking:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return config

@@ -36,13 +36,14 @@ user's own namespace), in the host's namespaces, never by the shim or inside the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.contracts.common import IdMap, Probe
+from engine.errors import Unsupported
 
 
 class Capability(StrEnum):
@@ -189,6 +190,17 @@ class StorageDriver(ABC):
         Touches nothing. A view's mounts are read-only. ``idmap`` needs `Capability.IDMAP`. Raises `NotFound`, also for
         a committed snapshot: that is mounted through a view.
         """
+
+    def plan_mounts(self, key: str, parents: Sequence[str], *, lower: Path | None = None) -> tuple[Mount, ...]:
+        """Return what `mounts` will answer for ``key`` once it is prepared over ``parents``, or over ``lower``.
+
+        ``parents`` are the committed snapshots below, nearest first, those that are not unpacked yet among them. Pure:
+        touches nothing. Optional, for `engine explain`; a driver without it raises `Unsupported`.
+        """
+        raise Unsupported(
+            "this storage driver does not say what it will mount before the snapshot exists",
+            fix="Choose another with --storage to have it explained.",
+        )
 
     @abstractmethod
     def unpack_target(self, key: str) -> UnpackTarget:

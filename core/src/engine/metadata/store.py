@@ -31,11 +31,15 @@ class StoreFull(EngineError):
 class Store:
     """The store below one engine root. Closed by `close`, or by leaving it as a context manager."""
 
-    def __init__(self, root: Path) -> None:
-        """Open or create ``root/engine.db``. Raises `EngineError` when that is not possible."""
+    def __init__(self, root: Path, *, reading: bool = False) -> None:
+        """Open or create ``root/engine.db``; with ``reading``, change no file: where there is none, it is empty.
+
+        Raises `EngineError` when that is not possible.
+        """
         path = root / FILE
+        name, uri = (_to_read(path), True) if reading else (str(path), False)
         try:
-            self.connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+            self.connection = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
             self._prepare()
         except sqlite3.Error as error:
             raise EngineError(
@@ -85,6 +89,7 @@ class Store:
             )
         self.connection.execute("PRAGMA synchronous=NORMAL")
         if version < len(MIGRATIONS):
+            # No effect on a store in memory, which is what one that is read and not there becomes.
             self.connection.execute("PRAGMA journal_mode=WAL")
             self._migrate()
 
@@ -95,3 +100,11 @@ class Store:
                 for statement in statements:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+
+
+def _to_read(path: Path) -> str:
+    """Return the address (sqlite.org/uri.html) of the store that makes no file beside it, as WAL does for a reader."""
+    if not path.exists():
+        return "file::memory:"
+    log = path.with_name(f"{FILE}-wal")
+    return f"{path.as_uri()}?mode=ro{'' if log.exists() else '&immutable=1'}"

@@ -12,7 +12,7 @@ Everything but `mounts` needs root in the first user namespace.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,6 +114,10 @@ class BtrfsDriver(StorageDriver):
         record = self._store.find_active(key)
         attributes = ("ro",) if record.kind is SnapshotKind.VIEW else ()
         return (Mount("bind", os.fspath(self._subvolume(record)), (), attributes, idmap),)
+
+    def plan_mounts(self, key: str, parents: Sequence[str], *, lower: Path | None = None) -> tuple[Mount, ...]:
+        """Return the bind mount of the subvolume to be."""
+        return (Mount("bind", f"{self._store.directory(SnapshotKind.ACTIVE, key)}/fs", (), ()),)
 
     def unpack_target(self, key: str) -> UnpackTarget:
         """Return ``fs``, which holds the parent's files already."""

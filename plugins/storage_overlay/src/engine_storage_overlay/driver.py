@@ -12,7 +12,7 @@ Everything but `mounts` needs root, or the root of a user namespace with the opt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -106,7 +106,18 @@ class OverlayDriver(StorageDriver):
         """Return one overlay mount: each lower layer from the top down, then the upper one, then options."""
         if idmap is not None:
             raise _unsupported(Capability.IDMAP, "map the ids of its layers")
-        record = self._store.find_active(key)
+        return self._mounts(self._store.find_active(key))
+
+    def plan_mounts(self, key: str, parents: Sequence[str], *, lower: Path | None = None) -> tuple[Mount, ...]:
+        """Return the overlay mount to be. What is not unpacked yet will be with this driver's own options."""
+        known = [name for name in parents if self._store.directory(SnapshotKind.COMMITTED, name).exists()]
+        detail = self._inherit(self._options, self._store.find(known[0]) if known else None)
+        if lower is not None:
+            detail["lower"] = os.fspath(lower)
+        directory = self._store.directory(SnapshotKind.ACTIVE, key)
+        return self._mounts(Record(key, SnapshotKind.ACTIVE, tuple(parents), directory, detail))
+
+    def _mounts(self, record: Record) -> tuple[Mount, ...]:
         writable = record.kind is SnapshotKind.ACTIVE
         lowers = self._lowers(record)
         lowers += [self._root / name for name in _EMPTY[len(lowers) : 1 if writable else 2]]
