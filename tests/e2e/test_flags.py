@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.box import Box
-from tests.e2e.flags import TABLE
+from tests.e2e.flags import FILES, LIMITS, PRIVILEGES, PROCESS, TABLE
 from tests.e2e.scene import Inside, Row, Scene
 
 
@@ -49,3 +49,9 @@ def test_create(row: Row, box: Box, tmp_path: Path) -> None:
         command = ("/bin/sh", "-c", row.check.script)
         box.done("create", "--name", name, *words(row, tmp_path, box), box.image, *command)
         assert box.done("start", "--attach", name).stdout == f"{row.check.expected}\n"
+
+
+@pytest.mark.parametrize("row", [*PROCESS, *FILES, *LIMITS, *PRIVILEGES], ids=lambda row: f"{row.typed}: {row.effect}")
+def test_run_with_runc(row: Row, box: Box, tmp_path: Path) -> None:
+    """What another runtime makes of the flags that are the runtime's to fulfil."""
+    row.check(Scene(box, (*words(row, tmp_path, box), "--runtime", "runc"), tmp_path))
