@@ -22,7 +22,7 @@ from engine.actions.task import Created, Executed, Streams, Task
 from engine.errors import KernelError, Unsupported
 from engine.linux import processes
 from engine.spec.runtime import Process
-from engine_runtime_oci.stage import completion, failures, guard
+from engine_runtime_oci.stage import completion, failures, guard, strays
 from engine_runtime_oci.stage.console import Console
 from engine_runtime_oci.stage.handover import HandOver
 from engine_runtime_oci.stage.program import PATIENCE, Program, directory_of, forget, prepare, readable
@@ -53,7 +53,7 @@ _kept: dict[str, _Kept] = {}
 
 def create(task: Task, streams: Streams, slots: Slots) -> Created:
     """Have the program make the container; its init waits. See `engine.actions.task`."""
-    program = prepare(task)
+    program, before = prepare(task), strays.children()
     try:
         (given,) = (step.action for step in task.steps if isinstance(step.action, HandOver))
         document = json.loads(given.document)
@@ -73,7 +73,7 @@ def create(task: Task, streams: Streams, slots: Slots) -> Created:
         )  # fmt: skip
     except BaseException:
         delete(task)
-        _reap_strays()
+        strays.end(before)
         raise
     slots["pid"] = pid
     return Created(pid, pidfd, -1, console >= 0)
@@ -102,7 +102,12 @@ def execute(task: Task, process: Process, steps: Sequence[Step], streams: Stream
     finally:
         os.close(root)
     arguments = ["--detach", "--process", program.write("process.json", given), task.id]
-    pid, console = _run(program, "exec", arguments, given, streams)
+    before = strays.children()
+    try:
+        pid, console = _run(program, "exec", arguments, given, streams)
+    except BaseException:
+        strays.end(before)
+        raise
     slots["pid"] = pid
     return Executed(pid, processes.pidfd_open(pid), console)
 
@@ -171,12 +176,3 @@ def _end(kept: _Kept) -> None:
     os.close(kept.pidfd)
     os.close(kept.root)
     del _kept[kept.id]
-
-
-def _reap_strays() -> None:
-    """Wait for what a failed create left to the shim, which has no other child yet."""
-    try:
-        while processes.wait(-1, os.WEXITED | os.WNOHANG) is not None:
-            continue
-    except ChildProcessError:
-        return
