@@ -29,13 +29,20 @@ class EngineError(Exception):
         self.what = what
         self.fix = fix
         self.plugin = plugin
+        self.action = ""
+        """The sentence of the action that failed, when it was one."""
+        self.errno = ""
+        """The name of the kernel's answer ("ENOENT"), when that is what failed."""
 
     def __str__(self) -> str:
         return self.what
 
     def to_plain(self) -> dict[str, str]:
         """Return the error as JSON-ready data, its class by name."""
-        return {"error": type(self).__name__, "what": self.what, "fix": self.fix, "plugin": self.plugin}
+        return {
+            "error": type(self).__name__, "what": self.what, "fix": self.fix, "plugin": self.plugin,
+            "action": self.action, "errno": self.errno,
+        }  # fmt: skip
 
 
 class InvalidInput(EngineError):
@@ -94,4 +101,6 @@ _BY_NAME: Mapping[str, type[EngineError]] = {
 def from_plain(data: Mapping[str, str]) -> EngineError:
     """Return the error that ``to_plain`` described; an unknown class becomes a plain ``EngineError``."""
     cls = _BY_NAME.get(data.get("error", ""), EngineError)
-    return cls(data.get("what", "unknown error"), fix=data.get("fix", ""), plugin=data.get("plugin", ""))
+    error = cls(data.get("what", "unknown error"), fix=data.get("fix", ""), plugin=data.get("plugin", ""))
+    error.action, error.errno = data.get("action", ""), data.get("errno", "")
+    return error

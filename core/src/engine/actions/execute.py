@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import errorcode
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -26,7 +27,9 @@ def failure(step: Step, error: OSError) -> KernelError:
     call = kind_of(step.action).call
     reason = explain(error.errno or 0, call)
     fix = advise(error.errno or 0, call)
-    return KernelError(f"could not {sentence}: {error.strerror or error} ({reason})", fix=fix, plugin=step.plugin)
+    raised = KernelError(f"could not {sentence}: {error.strerror or error} ({reason})", fix=fix, plugin=step.plugin)
+    raised.action, raised.errno = sentence, errorcode.get(error.errno or 0, "")
+    return raised
 
 
 def run(steps: Sequence[Step], slots: Slots, journal: Journal | None = None) -> list[Timed]:

@@ -6,9 +6,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.containers import listing
+from engine.containers import failing, listing
 from engine.containers.engine import Engine
+from engine.containers.failing import Failure
 from engine.containers.listing import View
+from engine.shim.protocol import Exit
 from engine.spec.runtime import Spec
 
 _NEVER = "0001-01-01T00:00:00Z"
@@ -25,7 +27,7 @@ def inspect(engine: Engine, wanted: str) -> dict[str, Any]:
         "Created": moment(record.created),
         "Path": spec["process"]["args"][0] if spec else "",
         "Args": spec["process"]["args"][1:] if spec else [],
-        "State": _state(view),
+        "State": _state(view, failing.read(engine.layout, record.id)),
         "Image": record.image,
         "RestartCount": record.restarts,
         "Driver": record.storage,
@@ -71,8 +73,10 @@ def command_of(engine: Engine, container_id: str) -> list[str]:
     return spec["process"]["args"] if spec else []
 
 
-def _state(view: View) -> dict[str, Any]:
+def _state(view: View, failure: Failure | None) -> dict[str, Any]:
     now, ended = view.status, view.status.exit
+    if ended is None and failure is not None:
+        ended = Exit(failure.code, reason=failure.what)
     over = ended is not None and not now.running
     return {
         "Status": now.state,

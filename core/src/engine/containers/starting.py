@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from time import time_ns
 from typing import TYPE_CHECKING
 
-from engine.containers import client, locks, planning, recover, status, stopping
+from engine.containers import client, failing, locks, planning, recover, status, stopping
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -68,11 +68,24 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> S
         raise Conflict(
             f"container {record.name!r} is running already", fix=f"Attach with `engine attach {record.name}`."
         )
+    try:
+        saved, pid = _hand_over(engine, record, shim, attach=attach)
+    except EngineError as error:
+        if not record.options.get("rm"):
+            failing.record(engine.layout, record.id, error)
+        raise
+    tell(Topic.START, saved)
+    return Started(saved, shim, pid)
+
+
+def _hand_over(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> tuple[Record, int]:
+    """Have the shim do what the plan says; return the record as saved, and the init's pid."""
     directory, state = engine.layout.container(record.id), engine.layout.container_state(record.id)
     spec = read_spec(engine, record)
     mounts = engine.storage(record.storage).mounts(record.id)
     plan, cgroup = planning.make_plan(engine, record, spec, mounts, attach=attach)
     (directory / "exit").unlink(missing_ok=True)
+    failing.forget(engine.layout, record.id)
     state.mkdir(mode=0o700)
     shim.connection.sendall(protocol.control({"op": "start", "plan": plan.to_plain()}))
     pid = _await_start(engine, record, shim, cgroup)
@@ -83,8 +96,7 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> S
     except EngineError:
         stopping.kill_through_shim(engine, record)
         raise
-    tell(Topic.START, saved)
-    return Started(saved, shim, pid)
+    return saved, pid
 
 
 def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupPlan) -> int:

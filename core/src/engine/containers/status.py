@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.containers import groups
+from engine.containers import failing, groups
 from engine.containers.layout import Layout
 from engine.linux.processes import Identity, alive
 from engine.metadata.containers import Record
@@ -46,7 +46,13 @@ def of(layout: Layout, record: Record) -> Status:
         return Status("starting" if init is None else "stopping", exit=ended, shim=shim_pid)
     if ended is None and not record.started:
         return Status("created")
-    return Status("exited", exit=ended or UNKNOWN_END)
+    return Status("exited", exit=ended or _failed(layout, record.id) or UNKNOWN_END)
+
+
+def _failed(layout: Layout, container_id: str) -> Exit | None:
+    """Return the end of a container that ran before and could not be started again."""
+    failure = failing.read(layout, container_id)
+    return None if failure is None else Exit(failure.code, reason=failure.what, finished=failure.when)
 
 
 UNKNOWN_END = Exit(code=137, signal=9, reason="the shim was killed, so nobody saw how it ended")

@@ -35,6 +35,7 @@ class Container:
         self.init: Kept | None = None
         self.execs: list[Kept] = []
         self.reason = ""
+        self.asked = ""
         self._began = clock_gettime(CLOCK_MONOTONIC_RAW)
         self._oom_kills = 0
 
@@ -97,6 +98,7 @@ class Container:
     def stop(self, number: int, timeout: float) -> None:
         """Send the stop signal, and kill everything if the init still runs ``timeout`` seconds later."""
         if self.init is not None and self.init.ended is None:
+            self.asked = "stop"
             self.init.signal(number)
             self.loop.after(timeout, lambda: self.kill(""))
 
@@ -131,7 +133,7 @@ class Container:
             self.log.close()
         for kept in self.execs:
             kept.drain()
-        ended = self.init.ended._replace(oom=killed > 0, reason=self.reason)
+        ended = self.init.ended._replace(oom=killed > 0, reason=self.reason, asked=self.asked)
         self.init.ended = ended
         records.write(self.directory_fd, "exit", ended, sync=self.plan.sync)
         self.clean_up()

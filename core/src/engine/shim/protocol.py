@@ -37,6 +37,7 @@ class Exit(NamedTuple):
     ``oom``       the kernel's out-of-memory killer was at work in its cgroup
     ``reason``    in words, when the engine ended it: "timeout", "the shim was killed", …; else ""
     ``finished``  nanoseconds since the epoch
+    ``asked``     what the engine was asked to do to it before: "stop", "signal 15", …; "" when it ended unasked
     """
 
     code: int
@@ -44,6 +45,7 @@ class Exit(NamedTuple):
     oom: bool = False
     reason: str = ""
     finished: int = 0
+    asked: str = ""
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:

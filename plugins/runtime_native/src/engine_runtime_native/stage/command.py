@@ -31,11 +31,18 @@ def execute(arguments: Sequence[str], environment: Mapping[str, str]) -> NoRetur
             os.execve(candidate, list(arguments), environment)
         except OSError as error:
             found = _failure(candidate, error)
-            refused = refused or found
-    raise refused or CommandNotFound(
+            if refused is None and found is not None:
+                refused = _of(found, name, error.errno or 0)
+    missing = CommandNotFound(
         f"the image has no command {name!r}" + ("" if "/" in name else " in its PATH"),
         fix="Look at what the image holds, or give the full path of the command.",
     )
+    raise refused or _of(missing, name, errno.ENOENT)
+
+
+def _of(error: EngineError, name: str, number: int) -> EngineError:
+    error.action, error.errno = f"execute {_shown(name)}", errno.errorcode.get(number, "")
+    return error
 
 
 def _candidates(name: str, path: str) -> list[str]:
