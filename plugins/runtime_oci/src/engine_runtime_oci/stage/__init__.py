@@ -139,10 +139,19 @@ def _run(
         return program.read_pid(file), -1
     console = Console(program)
     try:
-        program.run(command, [*words, "--console-socket", console.path, *arguments], None, process["args"][0])
-        return program.read_pid(file), console.receive(process)
+        running = program.begin(command, [*words, "--console-socket", console.path, *arguments])
+        master = console.receive(running, process)
     finally:
         console.close()
+    try:
+        program.finish(running, command, process["args"][0])
+        if master < 0:
+            raise KernelError(f"{program.name} {command} sent no terminal")
+        return program.read_pid(file), master
+    except BaseException:
+        if master >= 0:
+            os.close(master)
+        raise
 
 
 def _await_execve(kept: _Kept) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import KernelError
-from engine.linux import terminal
+from engine.linux import processes, terminal
 from engine_runtime_oci.stage.program import PATIENCE, Program
 
 _NAME = "console.sock"
@@ -25,14 +25,19 @@ class Console:
         self.path = f"/proc/{os.getpid()}/fd/{self._directory}/{_NAME}"
         """By which the program, another process in the same pid namespace, reaches it."""
 
-    def receive(self, process: Mapping[str, Any]) -> int:
-        """Return the terminal's master, with the size that the process asks for."""
+    def receive(self, program: int, process: Mapping[str, Any]) -> int:
+        """Return the terminal's master, with the size that the process asks for; -1 when the program sent none.
+
+        While the program of that pid runs: what it executes may ask for the size at once.
+        """
+        if not _connects(self._socket.fileno(), program):
+            return -1
         self._socket.settimeout(PATIENCE)
         connection, _address = self._socket.accept()
         with connection:
             _data, descriptors, _flags, _sender = socket.recv_fds(connection, 4096, 1)
         if not descriptors:
-            raise KernelError("the program sent no terminal")
+            return -1
         master = descriptors[0]
         os.set_inheritable(master, False)
         size = process.get("consoleSize")
@@ -45,3 +50,15 @@ class Console:
         os.unlink(_NAME, dir_fd=self._directory)
         os.close(self._directory)
         self._socket.close()
+
+
+def _connects(listening: int, program: int) -> bool:
+    """Wait until somebody connects, the program has ended, or it takes too long."""
+    pidfd = processes.pidfd_open(program)
+    try:
+        poll = select.poll()
+        poll.register(listening, select.POLLIN)
+        poll.register(pidfd, select.POLLIN)
+        return any(fd == listening for fd, _events in poll.poll(PATIENCE * 1000))
+    finally:
+        os.close(pidfd)

@@ -34,20 +34,27 @@ class Program(NamedTuple):
     systemd: bool
 
     def run(self, command: str, arguments: Sequence[str], streams: Streams | None = None, executed: str = "") -> None:
-        """Run one command of the program to its end, in silence without ``streams``. Raises `EngineError`.
+        """Run one command of the program to its end, as `begin` and `finish` do. Raises `EngineError`."""
+        self.finish(self.begin(command, arguments, streams), command, executed)
 
-        ``executed`` is what the container shall run, for the error's text.
-        """
-        log = f"{self.directory}/log"
+    def begin(self, command: str, arguments: Sequence[str], streams: Streams | None = None) -> int:
+        """Start one command of the program, in silence without ``streams``; return its pid."""
+        log = self._log
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
             os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
             ends = [null if fd < 0 else fd for fd in streams or (-1, -1, -1)]
-            pid = _spawn(self.path, [*self._words(log), command, *arguments], ends)
+            return _spawn(self.path, [*self._words(log), command, *arguments], ends)
         finally:
             os.close(null)
+
+    def finish(self, pid: int, command: str, executed: str = "") -> None:
+        """Wait for the program's end. Raises `EngineError` when it failed.
+
+        ``executed`` is what the container shall run, for the error's text.
+        """
         if _ended(pid, f"{self.name} {command}"):
-            raise failures.of(self.name, command, _last_error(log), executed)
+            raise failures.of(self.name, command, _last_error(self._log), executed)
 
     def read_pid(self, file: str) -> int:
         """Return the pid that the program wrote."""
@@ -60,6 +67,10 @@ class Program(NamedTuple):
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as opened:
             json.dump(document, opened, ensure_ascii=False)
         return path
+
+    @property
+    def _log(self) -> str:
+        return f"{self.directory}/log"
 
     def _words(self, log: str) -> list[str]:
         words = [self.name, "--root", f"{self.directory}/state", "--log", log, "--log-format", "json"]
