@@ -33,6 +33,8 @@ class EngineError(Exception):
         """The sentence of the action that failed, when it was one."""
         self.errno = ""
         """The name of the kernel's answer ("ENOENT"), when that is what failed."""
+        self.meaning = ""
+        """What the kernel means by it there, where ``what`` does not say it better."""
 
     def __str__(self) -> str:
         return self.what
@@ -41,7 +43,7 @@ class EngineError(Exception):
         """Return the error as JSON-ready data, its class by name."""
         return {
             "error": type(self).__name__, "what": self.what, "fix": self.fix, "plugin": self.plugin,
-            "action": self.action, "errno": self.errno,
+            "action": self.action, "errno": self.errno, "meaning": self.meaning,
         }  # fmt: skip
 
 
@@ -102,5 +104,5 @@ def from_plain(data: Mapping[str, str]) -> EngineError:
     """Return the error that ``to_plain`` described; an unknown class becomes a plain ``EngineError``."""
     cls = _BY_NAME.get(data.get("error", ""), EngineError)
     error = cls(data.get("what", "unknown error"), fix=data.get("fix", ""), plugin=data.get("plugin", ""))
-    error.action, error.errno = data.get("action", ""), data.get("errno", "")
+    error.action, error.errno, error.meaning = (data.get(key, "") for key in ("action", "errno", "meaning"))
     return error

@@ -28,7 +28,7 @@ def failure(step: Step, error: OSError) -> KernelError:
     reason = explain(error.errno or 0, call)
     fix = advise(error.errno or 0, call)
     raised = KernelError(f"could not {sentence}: {error.strerror or error} ({reason})", fix=fix, plugin=step.plugin)
-    raised.action, raised.errno = sentence, errorcode.get(error.errno or 0, "")
+    raised.action, raised.errno, raised.meaning = sentence, errorcode.get(error.errno or 0, ""), reason
     return raised
 
 

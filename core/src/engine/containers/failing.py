@@ -17,14 +17,15 @@ _NAME = "failure"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A start that failed: the error's sentence and advice, the plugin that raised it, the action and the errno's name
-    where the kernel refused one, the exit status it stands for, and nanoseconds since the epoch."""
+    """A start that failed: the error's fields (`engine.errors.EngineError`), the exit status it stands for, and
+    nanoseconds since the epoch."""
 
     what: str
     fix: str
     plugin: str
     action: str
     errno: str
+    meaning: str
     code: int
     when: int
 
@@ -32,7 +33,7 @@ class Failure:
 def record(layout: Layout, container_id: str, error: EngineError) -> None:
     """Keep the error. On a full disk it is lost: the user is told all the same, and nothing else needs it."""
     failure = Failure(
-        error.what, error.fix, error.plugin, error.action, error.errno, error.exit_code, time_ns()
+        error.what, error.fix, error.plugin, error.action, error.errno, error.meaning, error.exit_code, time_ns()
     )  # fmt: skip
     directory = layout.container(container_id)
     try:

@@ -96,7 +96,7 @@ class Server:
             connection.finish()
 
     def _signal(self, connection: Connection, request: dict[str, Any]) -> None:
-        self.container.asked = self.container.asked or f"signal {request['signal']}"
+        self.container.asked = f"signal {request['signal']}"
         if request.get("all"):
             self.container.signal_all(int(request["signal"]))
         elif int(request["signal"]) == 9:
