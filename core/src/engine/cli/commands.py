@@ -31,6 +31,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Looking": {
         "ps": Entry("engine.cli.look", "List containers"),
+        "top": Entry("engine.cli.measuring", "Show the processes of a running container"),
+        "stats": Entry("engine.cli.measuring", "Show what running containers use, as it changes"),
         "logs": Entry("engine.cli.look", "Show what a container wrote"),
         "inspect": Entry("engine.cli.look", "Show everything known of containers or images, as JSON"),
         "diff": Entry("engine.cli.look", "Show what a container changed in its files"),

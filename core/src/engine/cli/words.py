@@ -40,3 +40,11 @@ def span(seconds: float) -> str:
 def age(seconds: float) -> str:
     """Return how long ago something was."""
     return f"{span(seconds)} ago"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as ps(1) shows it: "00:00:07", with days as in "2-03:04:05"."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{days}-{hour:02}:{minute:02}:{second:02}" if days else f"{hour:02}:{minute:02}:{second:02}"
