@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "pause": Entry("engine.cli.changing", "Stop every process of containers where it is"),
         "unpause": Entry("engine.cli.changing", "Let paused containers go on"),
         "rename": Entry("engine.cli.changing", "Give a container another name"),
+        "update": Entry("engine.cli.changing", "Change the limits of containers"),
         "kill": Entry("engine.cli.lifecycle", "Send a signal to containers"),
         "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended; print exit statuses"),
         "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),

@@ -1,0 +1,135 @@
+"""`update`: what the kernel holds afterwards, what `inspect` says, and what the next run gets."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.box import Box, Container, refused
+
+MIB = 1 << 20
+EACH: list[tuple[list[str], list[str], str, object, str]] = [
+    (["--memory", "64m"], ["--memory", "128m"], "memory.limit", 128 * MIB, str(128 * MIB)),
+    ([], ["-m", "96m"], "memory.limit", 96 * MIB, str(96 * MIB)),
+    (["--cpus", "0.25"], ["--cpus", "0.5"], "cpu.quota", 50000, "50000"),
+    (["--cpu-shares", "512"], ["--cpu-shares", "256"], "cpu.shares", 256, "256"),
+    ([], ["--cpuset-cpus", "0"], "cpu.cpus", "0", "0"),
+    (["--pids-limit", "50"], ["--pids-limit", "33"], "pids.limit", 33, "33"),
+]
+
+
+def limits(container: Container) -> dict[str, dict[str, Any]]:
+    """Return each limit of a container by its name."""
+    return {limit["Name"]: limit for limit in container.inspect()["Limits"]}
+
+
+@pytest.mark.parametrize(("first", "then", "name", "asked", "held"), EACH, ids=lambda value: str(value)[:24])
+def test_a_limit_changes_while_it_runs_and_stays(
+    first: list[str], then: list[str], name: str, asked: object, held: str, box: Box
+) -> None:
+    with box.container(*first) as container:
+        pid = container.pid
+        assert box.done("update", *then, container.name).stdout == f"{container.name}\n"
+        found = limits(container)[name]
+        assert (found["Asked"], container.pid) == (asked, pid)
+        assert held in found["Applied"].split()
+        box.done("restart", "--time", "0", container.name)
+        assert held in limits(container)[name]["Applied"].split(), "the next run has it too"
+
+
+def test_the_new_limit_bites_until_it_is_lifted(box: Box) -> None:
+    fork = "for n in $(seq 20); do sleep 0.5 & done; wait; echo forked"
+    with box.container() as container:
+        assert container.sh(fork) == "forked\n"
+        box.done("update", "--pids-limit", "8", container.name)
+        assert "fork" in box("exec", container.name, "sh", "-c", fork).stderr
+        box.done("update", "--pids-limit", "0", container.name)
+        assert "pids.limit" not in limits(container)
+        assert container.sh(fork) == "forked\n"
+
+
+@contextlib.contextmanager
+def limited(box: Box) -> Iterator[Container]:
+    """Give a container with every limit."""
+    flags = ["--memory", "64m", "--cpus", "0.5", "--cpu-shares", "512", "--pids-limit", "50"]
+    with box.container(*flags) as container:
+        yield container
+
+
+def test_zero_lifts_a_limit_and_leaves_the_others(box: Box) -> None:
+    with limited(box) as container:
+        box.done("update", "--memory", "0", container.name)
+        assert not any(name.startswith("memory.") for name in limits(container))
+        assert limits(container)["pids.limit"]["Applied"] == "50"
+        # More than the limit was, in memory of its own.
+        assert container.sh("head -c 90m /dev/zero | tail -c 80m | wc -c").strip() == str(80 * MIB)
+        box.done("update", "--cpus", "0", "--cpu-shares", "0", container.name)
+        assert not any(name.startswith("cpu.") for name in limits(container))
+
+
+def test_swap_follows_the_memory_limit_unless_it_was_spoken_of(box: Box) -> None:
+    with box.container("--memory", "64m") as container:
+        box.done("update", "--memory", "32m", container.name)
+        assert limits(container)["memory.swap"]["Asked"] == 64 * MIB
+        box.done("update", "--memory-swap", "80m", container.name)
+        assert limits(container)["memory.swap"]["Asked"] == 80 * MIB
+        refused(box("update", "--memory", "100m", container.name), "--memory-swap is less than --memory")
+        box.done("update", "--memory", "100m", "--memory-swap", "-1", container.name)
+        assert limits(container)["memory.limit"]["Applied"] == str(100 * MIB)
+
+
+def test_one_that_does_not_run_has_it_at_its_next_start(box: Box) -> None:
+    with box.to_be_removed() as name:
+        box.done("create", "--name", name, box.image, "sleep", "600")
+        box.done("update", "--pids-limit", "21", name)
+        box.done("start", name)
+        assert limits(Container(box, name))["pids.limit"]["Applied"] == "21"
+
+
+def test_a_paused_one_is_changed_and_stays_paused(box: Box) -> None:
+    with box.container() as container:
+        box.done("pause", container.name)
+        box.done("update", "--pids-limit", "44", container.name)
+        assert (limits(container)["pids.limit"]["Applied"], container.state["Paused"]) == ("44", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        ([], "no limit to change"),
+        (["--memory", "much"], "--memory 'much' is not a size"),
+        (["--memory", "1k"], "less than the least that works"),
+        (["--cpus", "4000"], "more than the machine has"),
+        (["--cpuset-cpus", "4000"], "has no processor 4000"),
+        (["--cpu-shares", "1"], "--cpu-shares 1 is out of range"),
+        (["--pids-limit", "some"], "not a whole number"),
+    ],
+)
+def test_what_makes_no_sense_changes_nothing(flags: list[str], what: str, box: Box) -> None:
+    with limited(box) as container:
+        before = (container.inspect()["Limits"], container.inspect()["HostConfig"])
+        refused(box("update", *flags, container.name), what)
+        assert (container.inspect()["Limits"], container.inspect()["HostConfig"]) == before
+
+
+def test_what_the_kernel_refuses_changes_nothing(box: Box) -> None:
+    """What is in memory cannot be reclaimed: a tmpfs, and no swap."""
+    fill = "head -c 50m /dev/zero >/full/file; echo full; exec sleep 600"
+    flags = ["--tmpfs", "/full", "--memory", "100m", "--memory-swap", "100m"]
+    with box.container(*flags, script=fill) as container:
+        container.wait_for_log("full")
+        before = container.inspect()["Limits"]
+        refused(box("update", "--memory", "20m", "--memory-swap", "20m", "--pids-limit", "9", container.name), "memory")
+        assert container.inspect()["Limits"] == before
+        assert container.state["Running"]
+
+
+def test_of_several_those_that_can_are_changed(box: Box) -> None:
+    with box.container() as container:
+        done = box("update", "--pids-limit", "12", "no-such-container", container.name)
+        assert (done.returncode, done.stdout) == (125, f"{container.name}\n")
+        assert "no-such-container" in done.stderr
+        assert limits(container)["pids.limit"]["Applied"] == "12"
