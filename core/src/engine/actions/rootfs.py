@@ -38,7 +38,7 @@ class MountRootfs(NamedTuple):
     def run(self, slots: Slots) -> None:
         """Mount, and open the result with O_PATH."""
         for row in self.rows:
-            fd = _mounted(*row)
+            fd = mounted(*row)
             try:
                 mounts.attach(fd, mounts.AT_FDCWD, self.target)
             finally:
@@ -46,7 +46,8 @@ class MountRootfs(NamedTuple):
         slots["rootfs"] = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _mounted(fstype: str, source: str, options: tuple[tuple[str, str], ...], attributes: tuple[str, ...]) -> int:
+def mounted(fstype: str, source: str, options: tuple[tuple[str, str], ...], attributes: tuple[str, ...]) -> int:
+    """Return the descriptor of one row's mount, attached nowhere: it is gone when that is closed."""
     attrs = 0
     for word in attributes:
         attrs |= _ATTRIBUTES[word]

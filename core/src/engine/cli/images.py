@@ -52,7 +52,7 @@ def images(
 
 
 def _rows(image: "ImageSummary", *, whole: bool) -> list[dict[str, Any]]:
-    created = _seconds(image.created)
+    created = seconds_of(image.created)
     common = {
         "ID": image.id if whole else image.id.removeprefix("sha256:")[:_SHORT_ID],
         "CreatedAt": image.created,
@@ -64,7 +64,7 @@ def _rows(image: "ImageSummary", *, whole: bool) -> list[dict[str, Any]]:
     return [{"Repository": repository, "Tag": tag, **common} for repository, tag in named]
 
 
-def _seconds(moment: str) -> float:
+def seconds_of(moment: str) -> float:
     """Return RFC 3339 as seconds since the epoch, 0 for "" and for what is none: images say what they like."""
     try:
         return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()

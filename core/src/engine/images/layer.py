@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from engine.images.attributes import carried
 from engine.images.tree import Directory, LayerFault, Tree, joined, normal, shown
 from engine.images.whiteouts import OPAQUE, Deletions, hidden_name, is_aufs
 from engine.spec.tar import TarReader
@@ -22,9 +23,6 @@ _MAX_ID = 2**32 - 2
 """The largest id: -1 means "leave it" to chown(2)."""
 _MAX_TIME = 2**62
 _DEVICES = {CHAR: stat.S_IFCHR, BLOCKDEV: stat.S_IFBLK, FIFO: stat.S_IFIFO}
-_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")
-"""What an image may bring. Not trusted.*, which steers overlayfs, nor a label, which is the machine's own affair."""
-_NOT_XATTRS = (b"user.overlay.", b"user.engine.")
 
 
 class LayerWriter:
@@ -179,7 +177,7 @@ class LayerWriter:
 
     def _set_xattrs(self, fd: int, entry: TarEntry) -> None:
         for key, value in entry.xattrs:
-            if not key.startswith(_XATTRS) or key.startswith(_NOT_XATTRS) or b"\0" in key:
+            if not carried(key) or b"\0" in key:
                 self.skipped_xattrs.add(key.decode("utf-8", "backslashreplace"))
                 continue
             try:
@@ -193,7 +191,7 @@ class LayerWriter:
     def _clear_xattrs(fd: int) -> None:
         """Remove what an earlier entry or the parent layer gave to a directory: the entry's own replace it."""
         for name in os.listxattr(fd):
-            if os.fsencode(name).startswith(_XATTRS) and not os.fsencode(name).startswith(_NOT_XATTRS):
+            if carried(os.fsencode(name)):
                 os.removexattr(fd, name)
 
 

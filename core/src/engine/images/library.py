@@ -1,4 +1,4 @@
-"""The images of one engine: what the commands `load import images rmi tag image` and `run` call.
+"""The images of one engine: what the commands `load import save commit images rmi tag image` and `run` call.
 
 Made by the command's process over the engine's root and the store's connection; nothing is held open but that. Text
 that users type is a name, an ID or the beginning of one, see `Library.resolve`.
@@ -10,7 +10,7 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from engine.errors import Conflict, InvalidInput, NotFound
 from engine.images import reference
 from engine.images.content import ContentStore
-from engine.images.image import Image, ImageSummary, inspected, read_image, summary
+from engine.images.image import Image, ImageSummary, inspected, manifest_of, read_image, summary
 from engine.metadata import containers, images
 from engine.metadata.images import ImageRow
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from engine.images.loading import Loaded, Loader
     from engine.images.unpacking import Unpacker
     from engine.spec.descriptor import Platform
+    from engine.spec.image import History, RunConfig
 
 STANDARD_INPUT = "-"
 Progress = Callable[[str, int], None]
@@ -140,6 +141,37 @@ class Library:
                 raise InvalidInput(f"{source} is a directory", fix=f"Pack it: tar -C {source} -c . | engine import -.")
             loader = self._loader(storage, progress)
             return loader.import_layer(opened.file, opened.name, target, changes, message)
+
+    def commit(
+        self,
+        base: Image,
+        layer: Iterable[bytes],
+        config: RunConfig,
+        step: History,
+        name: str | None = None,
+        progress: Progress = lambda *_: None,
+    ) -> Loaded:
+        """Make an image of ``base`` and one more layer, an uncompressed archive; see `Loader.add_layer`.
+
+        Raises `InvalidInput` for a name that is none.
+        """
+        target = reference.parse(name) if name else None
+        return self._loader(None, progress).add_layer(base, layer, config, step, target)
+
+    def save(self, texts: Sequence[str]) -> Iterator[bytes]:
+        """Return the archive of these images; see `engine.images.saving`. Errors as `resolve`, all before any byte."""
+        from engine.images.saving import Wanted, archive
+
+        wanted = []
+        for text in texts:
+            name = self._name_of(text, self._find(text))
+            names = (reference.parse_canonical(name),) if name else ()
+            wanted.append(Wanted(self.resolve(text), names))
+        return archive(self.content, wanted)
+
+    def layer_sizes(self, image: Image) -> tuple[int, ...]:
+        """Return the bytes of each layer as it is stored, the lowest first. Raises `StateError`."""
+        return tuple(layer.size for layer in manifest_of(self.content, image).layers)
 
     def ensure_unpacked(
         self, image: Image, driver: StorageDriver, name: str, progress: Progress = lambda *_: None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
@@ -20,9 +20,9 @@ from engine.contracts.transport import Blob, FetchedImage, Source, Transport
 from engine.errors import ImageError, InvalidInput
 from engine.images import changes as dockerfile
 from engine.images.compression import ahead, is_compressed, uncompressed
-from engine.images.content import ContentStore
+from engine.images.content import ContentStore, full_disk
 from engine.images.garbage import collect
-from engine.images.image import Image, read_image
+from engine.images.image import Image, manifest_of, read_image
 from engine.images.leases import Lease
 from engine.images.reference import Reference, parse
 from engine.images.sink import StoreSink
@@ -83,6 +83,36 @@ class Loader(NamedTuple):
             document = ImageConfig(machine_platform(), config, (diff_id,), now, history=history).to_bytes()
             kept = _put(sink, document)
             manifest = Manifest(Descriptor(CONFIG, *kept), (Descriptor(LAYER + suffix, *layer),))
+            digest = _put(sink, manifest.to_bytes()).digest
+            return self._record(digest, (reference,) if reference else (), lease)
+
+    def add_layer(
+        self, base: Image, layer: Iterable[bytes], config: RunConfig, step: History, reference: Reference | None
+    ) -> Loaded:
+        """Make an image of another one and one more layer, an uncompressed archive; ``step`` is its line of history.
+
+        It is unpacked when a container is first made of it. Raises `StateError` when the base is damaged, `EngineError`
+        on a full disk, and what ``layer`` raises.
+        """
+        with self._all_or_nothing() as (lease, sink):
+            lease.protect(base.manifest, *base.snapshots)
+            below = manifest_of(self.content, base).layers
+            lease.protect(*(one.digest for one in below))
+            with full_disk("to keep the layer"), self.content.ingest() as ingest:
+                for chunk in layer:
+                    ingest.write(chunk)
+                    self.progress("the layer", ingest.size)
+                lease.protect(ingest.digest)
+                made = ingest.commit()
+            document = base.config._replace(
+                config=config,
+                diff_ids=(*base.config.diff_ids, made.digest),
+                created=step.created,
+                author=step.author,
+                history=(*base.config.history, step),
+            )
+            kept = _put(sink, document.to_bytes())
+            manifest = Manifest(Descriptor(CONFIG, *kept), (*below, Descriptor(LAYER, *made)))
             digest = _put(sink, manifest.to_bytes()).digest
             return self._record(digest, (reference,) if reference else (), lease)
 
