@@ -29,6 +29,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "kill": Entry("engine.cli.lifecycle", "Send a signal to containers"),
         "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended; print exit statuses"),
         "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),
+        "commit": Entry("engine.cli.layers", "Make an image of a container"),
+        "export": Entry("engine.cli.archives", "Write a container's files to a tar archive"),
     },
     "Looking": {
         "ps": Entry("engine.cli.look", "List containers"),
@@ -46,6 +48,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "images": Entry("engine.cli.images", "List images"),
         "load": Entry("engine.cli.images", "Load images from an archive or an OCI directory"),
         "import": Entry("engine.cli.images", "Make an image of a root filesystem's tarball"),
+        "save": Entry("engine.cli.archives", "Write images to an archive"),
+        "history": Entry("engine.cli.layers", "Show the steps that an image was made in"),
         "tag": Entry("engine.cli.images", "Give an image one more name"),
         "rmi": Entry("engine.cli.images", "Remove images"),
         "image": Entry("engine.cli.image", "Inspect images, and all of the above", group=True),
