@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from engine.containers import drafting, erase
+from engine.containers import drafting, erase, failing
 from engine.containers.drafting import Base, Draft
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
@@ -34,6 +34,8 @@ def create(engine: Engine, options: RunOptions) -> Record:
     try:
         engine.storage(record.storage).prepare(record.id, parent, lower=draft.base.lower)
         _write_bundle(engine.layout.container(record.id), draft)
+        if not options.rm:
+            failing.reserve(engine.layout, record.id)
     except BaseException:
         erase.ended(engine, record)
         raise

@@ -6,13 +6,18 @@ Written by the command that tried, which tells the user as well. A container wit
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import time_ns
 
 from engine.containers.layout import Layout
 from engine.errors import EngineError
 
 _NAME = "failure"
+_ROOM = 4096
+_LONGEST = 512
+"""Characters that are kept of each text, so that all of them fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +35,39 @@ class Failure:
     when: int
 
 
-def record(layout: Layout, container_id: str, error: EngineError) -> None:
-    """Keep the error. On a full disk it is lost: the user is told all the same, and nothing else needs it."""
-    failure = Failure(
-        error.what, error.fix, error.plugin, error.action, error.errno, error.meaning, error.exit_code, time_ns()
-    )  # fmt: skip
-    directory = layout.container(container_id)
+def reserve(layout: Layout, container_id: str) -> None:
+    """Take the room for a failure while there is some: a full disk is what keeps many containers from starting."""
+    fd = os.open(_reserved(layout, container_id), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        (directory / f".{_NAME}").write_text(json.dumps(asdict(failure)))
-        (directory / f".{_NAME}").rename(directory / _NAME)
+        os.posix_fallocate(fd, 0, _ROOM)
+    finally:
+        os.close(fd)
+
+
+def record(layout: Layout, container_id: str, error: EngineError) -> None:
+    """Keep the error. What does not fit on a full disk is lost: the user is told, and nothing else needs it."""
+    texts = (error.what, error.fix, error.plugin, error.action, error.errno, error.meaning)
+    what, fix, plugin, action, errno, meaning = (text[:_LONGEST] for text in texts)
+    failure = Failure(what, fix, plugin, action, errno, meaning, error.exit_code, time_ns())
+    place = _reserved(layout, container_id)
+    try:
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(fd, os.write(fd, json.dumps(asdict(failure)).encode()))
+        finally:
+            os.close(fd)
+        place.rename(place.with_name(_NAME))
     except OSError:
         return
 
 
 def forget(layout: Layout, container_id: str) -> None:
-    """Forget the failure of an earlier start: the container starts."""
-    (layout.container(container_id) / _NAME).unlink(missing_ok=True)
+    """Forget the failure of an earlier start: the container is started anew. Its room stays reserved."""
+    place = _reserved(layout, container_id)
+    try:
+        place.with_name(_NAME).rename(place)
+    except FileNotFoundError:
+        return
 
 
 def read(layout: Layout, container_id: str) -> Failure | None:
@@ -54,3 +76,7 @@ def read(layout: Layout, container_id: str) -> Failure | None:
         return Failure(**json.loads((layout.container(container_id) / _NAME).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):  # there is none, or it was cut short on a full disk
         return None
+
+
+def _reserved(layout: Layout, container_id: str) -> Path:
+    return layout.container(container_id) / f".{_NAME}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from errno import errorcode
 from typing import Any
 
 from engine.errors import EngineError, StateError
@@ -29,10 +30,12 @@ def reserve(directory_fd: int, name: str) -> None:
     try:
         os.posix_fallocate(fd, 0, _ROOM)
     except OSError as error:
-        raise EngineError(
+        raised = EngineError(
             f"there is no room to record how the container ends: {error.strerror}",
             fix="Free some space on the disk of the engine's root, then run the command again.",
-        ) from error
+        )
+        raised.errno = errorcode.get(error.errno or 0, "")
+        raise raised from error
     finally:
         os.close(fd)
 
