@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 from tests.e2e.box import Box, Container, alive, until
@@ -45,6 +46,17 @@ def test_every_limit_is_read_back(box: Box) -> None:
         rows = {row["Name"]: row for row in container.inspect()["Limits"]}
         assert rows["memory.limit"]["Applied"] == str(64 << 20)
         assert rows["pids.limit"]["Applied"] == "33"
+
+
+def test_it_can_be_paused_and_goes_on(box: Box) -> None:
+    with box.container(*RUNC, script="while :; do echo x; sleep 0.05; done") as container:
+        container.wait_for_log("x")
+        box.done("pause", container.name)
+        before = container.logs()
+        time.sleep(0.5)
+        assert container.logs() == before
+        box.done("unpause", container.name)
+        until(lambda: len(container.logs()) > len(before), "the output to go on")
 
 
 def test_processes_that_ignore_everything_end_with_their_container(box: Box) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.box import Box
 DIFFERENT = {
     "mount /sys": "runc mounts the whole sysfs read-only, native this mount of it",
     "mount /sys/fs/cgroup": "runc 1.1 leaves the tmpfs that holds the hierarchies writable, native does not",
-    "mount /sys/fs/cgroup/unified": "where v1 is in use, runc shows v1 alone; native every hierarchy that is mounted",
+    "mount /sys/fs/cgroup/unified": "beside v1, runc does not show the v2 hierarchy, though it joins it; native does",
     **dict.fromkeys(
         (f"mount {path}" for path in MASKED_PATHS if path.startswith("/proc/")),
         "a masked file is the container's own /dev/null with runc, the host's with native; both are empty",

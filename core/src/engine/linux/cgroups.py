@@ -107,28 +107,22 @@ def populated(group: Group) -> bool:
 
 def frozen(group: Group) -> bool:
     """Tell whether everything in the group stands still."""
-    return _is_frozen_v2(group) if _freezes_by_v2(group) else _is_frozen_v1(group)
-
-
-def _is_frozen_v2(group: Group) -> bool:
-    return parse_flat_keyed(read_value(group.v2, "cgroup.events")).get("frozen") == 1
-
-
-def _is_frozen_v1(group: Group) -> bool:
+    if group.v2:
+        return parse_flat_keyed(read_value(group.v2, "cgroup.events")).get("frozen") == 1
     return read_value(_freezer(group), "freezer.state") == "FROZEN"
 
 
 def freeze(group: Group, deadline: float = 10.0) -> None:
     """Stop every process of the group where it is, so that none can fork; return when all stand still.
 
-    The v2 directory is used where the processes are in it, else the v1 freezer. ``deadline`` is in seconds from now;
-    TimeoutError when a process could not be stopped by then (it waits in the kernel for a device), and the group is
-    thawed again. OSError (EOPNOTSUPP) for a group with neither.
+    The v2 directory is used where there is one, else the v1 freezer. ``deadline`` is in seconds from now; TimeoutError
+    when a process could not be stopped by then (it waits in the kernel for a device), and the group is thawed again.
+    OSError (EOPNOTSUPP) for a group with neither.
     """
     try:
-        if _freezes_by_v2(group):
+        if group.v2:
             write_value(group.v2, "cgroup.freeze", 1)
-            _await(lambda: _is_frozen_v2(group), deadline, f"{group.v2} to freeze", events_of=group.v2)
+            _await(lambda: frozen(group), deadline, f"{group.v2} to freeze", events_of=group.v2)
         else:
             _await(lambda: _freeze_v1(group), deadline, f"{_freezer(group)} to freeze")
     except TimeoutError:
@@ -136,15 +130,10 @@ def freeze(group: Group, deadline: float = 10.0) -> None:
         raise
 
 
-def _freezes_by_v2(group: Group) -> bool:
-    """Tell which of the two can stop the processes: runc, where v1 is in use, does not put them into the v2 group."""
-    return bool(group.v2) and ("freezer" not in group.v1 or _is_populated(group.v2, is_v2=True))
-
-
 def _freeze_v1(group: Group) -> bool:
     # Written again each time: what was forked meanwhile is only stopped by another write.
     write_value(_freezer(group), "freezer.state", "FROZEN")
-    return _is_frozen_v1(group)
+    return frozen(group)
 
 
 def thaw(group: Group) -> None:
