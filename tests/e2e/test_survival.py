@@ -147,6 +147,24 @@ def test_a_killed_shim_takes_the_container_with_it_and_the_next_command_cleans_u
         assert alive(container.pid)
 
 
+def test_with_rm_it_is_gone_though_the_shim_was_killed(box: Box) -> None:
+    """The command says so; with the command killed too, nobody is left to, and the next one that makes a container does it."""
+    with started(box, "--rm", "-i") as (container, starter):
+        os.kill(container.state["ShimPid"], signal.SIGKILL)
+        assert starter.wait(timeout=20) == 125
+        assert container.name not in box.done("ps").stdout
+        box.run(script="true")
+        assert box.left() == []
+    with started(box, "--rm", "-i") as (container, starter):
+        state = container.state
+        kill(starter)
+        os.kill(state["ShimPid"], signal.SIGKILL)
+        until(lambda: not alive(state["Pid"]), "the end of the process")
+        assert container.name not in box.done("ps").stdout
+        box.run(script="true")
+        assert box.left() == []
+
+
 def test_a_stopped_shim_holds_up_no_command_on_another(box: Box) -> None:
     with box.container() as hung, box.container() as other:
         shim = hung.state["ShimPid"]
