@@ -48,7 +48,7 @@ def parse_mode(flag: str, text: str) -> str:
     known = ", ".join([*words, f"{CONTAINER}NAME"])
     if flag == "--network" and text in {"bridge", "default"}:
         raise Unsupported(f"{flag} {text}: no network driver is installed", fix="Use --network none or --network host.")
-    raise refusal(flag, text, f"is none of {known}", next(iter(words)))
+    raise refusal(flag, text, f"is not one of {known}", next(iter(words)))
 
 
 def parse_namespaces(texts: Iterable[str]) -> dict[str, str]:
