@@ -148,7 +148,7 @@ def test_a_killed_shim_takes_the_container_with_it_and_the_next_command_cleans_u
 
 
 def test_with_rm_it_is_gone_though_the_shim_was_killed(box: Box) -> None:
-    """The command says so; with the command killed too, nobody is left to, and the next one that makes a container does it."""
+    """The next command that makes a container removes it, whether or not anybody is left who saw its end."""
     with started(box, "--rm", "-i") as (container, starter):
         os.kill(container.state["ShimPid"], signal.SIGKILL)
         assert starter.wait(timeout=20) == 125
