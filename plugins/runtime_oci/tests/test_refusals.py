@@ -13,7 +13,9 @@ from engine.actions.namespaces import SetDomainname, SetTimeOffsets
 from engine.contracts.namespace import NamespacePlan
 from engine.contracts.runtime import RuntimeConfig
 from engine.errors import EngineError, InvalidInput, KernelError, Unsupported
+from engine.linux import cgroups
 from engine.testing.runtime_support import Box, make_box, make_spec, new_namespaces, with_linux, with_process
+from engine_runtime_oci import programs
 from engine_runtime_oci.driver import OciRuntime
 
 
@@ -63,6 +65,16 @@ def test_what_came_later_than_its_specification(tmp_path: Path, version: str) ->
         else:
             with pytest.raises(Unsupported, match=name):
                 runtime.plan(spec, plan)
+
+
+def test_cgroups_that_crun_cannot_take(tmp_path: Path) -> None:
+    crun = OciRuntime("crun", RuntimeConfig(tmp_path / "cache", {}))
+    assert programs.refuses("crun", "hybrid")
+    assert not programs.refuses("crun", "v2")
+    if cgroups.discover().mode == "hybrid":
+        assert not crun.probe().usable
+        with pytest.raises(Unsupported, match="side by side"):
+            crun.plan(make_spec("true"), new_namespaces())
 
 
 def test_an_option_that_it_does_not_have(tmp_path: Path) -> None:

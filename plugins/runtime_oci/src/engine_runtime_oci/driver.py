@@ -10,7 +10,8 @@ from engine.actions.base import Phase, Step
 from engine.contracts.common import Probe
 from engine.contracts.namespace import NamespacePlan
 from engine.contracts.runtime import Capability, Runtime, RuntimeConfig
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Unsupported
+from engine.linux import cgroups
 from engine.spec.runtime import Process, Spec
 from engine_runtime_oci import checks, document, programs
 from engine_runtime_oci.stage.handover import HandOver
@@ -44,6 +45,8 @@ class OciRuntime(Runtime):
 
     def plan(self, spec: Spec, namespaces: NamespacePlan) -> Sequence[Step]:
         """Return one step that stands for all that the program does; the specification is in it."""
+        if programs.refuses(self.name, cgroups.discover().mode):
+            raise Unsupported(programs.HYBRID, fix="Use --runtime runc or native.")
         checks.check(spec, namespaces, self.name, lambda: programs.spec_version(self.name, self._path))
         given = document.of(spec, namespaces, self.name)
         return [Step(Phase.CHILD_BEFORE_PIVOT, HandOver(self.name, json.dumps(given)), self.name)]

@@ -15,6 +15,7 @@ _PATIENCE = 10.0
 _PREFERENCE = {"runc": 30, "crun": 20}
 """Below the native runtime's: `auto` takes a program where that one cannot run."""
 _SYS_ADMIN = 1 << capabilities.NUMBERS["CAP_SYS_ADMIN"]
+HYBRID = "crun refuses cgroup v1 and v2 side by side (hybrid), as here"
 _SPEC = re.compile(r"^spec: (\d+)\.(\d+)", re.MULTILINE)
 
 
@@ -43,9 +44,14 @@ def probe(name: str, path: str = "") -> Probe:
     if not capabilities.get().effective & _SYS_ADMIN:
         return Probe(False, f"{name} needs CAP_SYS_ADMIN: run the engine as root")
     mode = cgroups.discover().mode
-    if name == "crun" and mode == "hybrid":
-        return Probe(False, "crun refuses cgroup v1 and v2 side by side (hybrid), as here: use runc or native")
+    if refuses(name, mode):
+        return Probe(False, f"{HYBRID}: use runc or native")
     return Probe(True, f"{version}, on {mode} cgroups", _PREFERENCE.get(name, 0))
+
+
+def refuses(name: str, mode: str) -> bool:
+    """Tell whether the program refuses cgroups that are mounted so (`engine.linux.cgroups.Hierarchies.mode`)."""
+    return name == "crun" and mode == "hybrid"
 
 
 def _told(program: str) -> str:
