@@ -59,7 +59,7 @@ def test_ps_by_name_id_status_and_label(box: Box) -> None:
         for filters, expected in cases:
             assert found.listed(*(f"--filter={one}" for one in filters)) == expected, filters
         assert found.listed("--all", "--filter", "label=team=x") == {"web", "ended"}
-        short = box.done("ps", "--quiet", "--filter", f"name={web.name}").stdout
+        short = box.done("ps", "--quiet", "-f", f"name={web.name}").stdout
         assert short == f"{known[:12]}\n"
 
 
@@ -116,7 +116,7 @@ def test_images_by_name_label_and_the_lack_of_one(own_box: Box) -> None:
         box.done("rmi", "--force", "other")
 
     def listed(*filters: str) -> set[str]:
-        words = ["images", "--format", "{{.Repository}}:{{.Tag}}", *(f"--filter={one}" for one in filters)]
+        words = ["images", "--format", "{{.Repository}}:{{.Tag}}", *(word for one in filters for word in ("-f", one))]
         return set(box.done(*words).stdout.split())
 
     assert listed("reference=me/app") == {"me/app:1", "me/app:2"}

@@ -13,6 +13,7 @@ from engine.cli.progress import Progress
 from engine.cli.several import each
 from engine.cli.words import age, size
 from engine.errors import InvalidInput, NotFound
+from engine.spec.filters import parse_filters
 
 if TYPE_CHECKING:
     from engine.containers.engine import Engine
@@ -33,17 +34,26 @@ def images(
     ctx: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs")] = False,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", "-f", metavar="KEY=VALUE", help="By dangling, reference, label"),
+    ] = None,
     form: Annotated[
         str, typer.Option("--format", metavar="FORM", help="table, json, or a template as {{.Repository}}")
     ] = TABLE,
 ) -> None:
-    """List images, the newest first.
+    """List images, the newest first. Of several references one must fit, of labels all.
 
     \b
+    engine images --filter 'reference=debian:*'
     engine images --format '{{.Repository}}:{{.Tag}} {{.Size}}'
     """
+    from engine.images import filtering
+
+    wanted = parse_filters(filters or (), filtering.KEYS)
     with open_engine(ctx) as engine:
-        rows = [row for one in engine.library.list() for row in _rows(one, whole=no_trunc)]
+        found = filtering.keep(engine.library, engine.library.list(), wanted)
+        rows = [row for one in found for row in _rows(one, whole=no_trunc)]
     if quiet:
         for short in dict.fromkeys(row["ID"] for row in rows):
             write(short)

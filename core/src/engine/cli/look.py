@@ -10,6 +10,7 @@ from engine.cli.output import JSON, TABLE, render, write, write_bytes, write_jso
 from engine.cli.places import open_engine
 from engine.cli.words import age, span
 from engine.errors import NotFound
+from engine.spec.filters import parse_filters
 from engine.spec.sizes import parse_whole
 
 if TYPE_CHECKING:
@@ -33,17 +34,25 @@ def ps(
     everything: Annotated[bool, typer.Option("--all", "-a", help="Those that do not run, too")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs and commands")] = False,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", "-f", metavar="KEY=VALUE", help="By name, id, status, label, ancestor"),
+    ] = None,
     form: _Form = TABLE,
 ) -> None:
-    """List the containers that run.
+    """List the containers that run. Of several filters by one key one must fit, of labels all.
 
     \b
+    engine ps --filter status=exited --filter label=team=x
     engine ps -a --format '{{.Names}}: {{.Status}}'
     """
+    from engine.containers import filtering
     from engine.containers.listing import listing
 
+    wanted = parse_filters(filters or (), filtering.KEYS)
     with open_engine(ctx) as engine:
-        rows = [_row(engine, view, whole=no_trunc) for view in listing(engine, everything=everything)]
+        views = filtering.keep(engine, listing(engine, everything=everything or "status" in wanted), wanted)
+        rows = [_row(engine, view, whole=no_trunc) for view in views]
     if quiet:
         for row in rows:
             write(row["ID"])
