@@ -1,7 +1,7 @@
 """`engine ps`, `logs`, `inspect` and `diff`."""
 
 from collections.abc import Callable
-from time import time
+from time import time, time_ns
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +11,7 @@ from engine.cli.places import open_engine
 from engine.cli.words import age, span
 from engine.errors import NotFound
 from engine.spec.filters import parse_filters
+from engine.spec.moments import parse_moment
 from engine.spec.sizes import parse_whole
 
 if TYPE_CHECKING:
@@ -102,19 +103,27 @@ def logs(
     container: _Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends")] = False,
     tail: Annotated[str, typer.Option("--tail", "-n", metavar="N", help="Only the last lines, or all")] = "all",
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="From then on: 10m ago, a date, seconds since 1970")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Up to then")] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="The time before each line")] = False,
 ) -> None:
     """Show what a container wrote: its output on the output, its errors on the errors.
 
     \b
     engine logs -f --tail 100 web
+    engine logs --since 2026-11-24T08:00 --until 10m web
     """
     from engine.containers.inspecting import moment
     from engine.containers.reading import logs as read
 
+    now = time_ns()
+    first = None if since is None else parse_moment(since, "--since", now)
+    until_then = None if until is None else parse_moment(until, "--until", now)
     last = None if tail == "all" else max(0, parse_whole(tail, "--tail", "100"))
     with open_engine(ctx) as engine:
-        for entry in read(engine, container, tail=last, follow=follow):
+        for entry in read(engine, container, tail=last, follow=follow, since=first, until=until_then):
             stamp = f"{moment(entry.nanoseconds)} ".encode() if timestamps else b""
             write_bytes(stamp + entry.data, 2 if entry.stream == "stderr" else 1)
 

@@ -53,10 +53,11 @@ def inspect(engine: Engine, wanted: str) -> dict[str, Any]:
 
 
 def moment(nanoseconds: int) -> str:
-    """Return a time in RFC 3339 with microseconds, as Docker writes them; its zero for "never"."""
+    """Return a time in RFC 3339 with nanoseconds, as Docker writes them; its zero for "never"."""
     if not nanoseconds:
         return _NEVER
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def _spec(engine: Engine, container_id: str) -> Spec:

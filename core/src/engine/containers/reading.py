@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from time import monotonic, sleep
+from time import monotonic, sleep, time_ns
 from typing import TYPE_CHECKING
 
-from engine.containers import status
+from engine.containers import status, window
 from engine.containers.engine import Engine
 from engine.contracts.logs import Entry, Follow
 from engine.errors import Unsupported
@@ -25,20 +25,34 @@ _LOOK_AGAIN = 0.02
 class _UntilEnded(Follow):
     """Waits for a container to end by looking at its status: a connection could hold up the shim."""
 
-    def __init__(self, engine: Engine, record: Record) -> None:
-        self._engine, self._record = engine, record
+    def __init__(self, engine: Engine, record: Record, until: int | None) -> None:
+        self._engine, self._record, self._until = engine, record, until
 
     def wait(self, seconds: float) -> bool:
         deadline = monotonic() + seconds
-        while status.of(self._engine.layout, self._record).running:
+        while status.of(self._engine.layout, self._record).running and not self._is_late():
             if monotonic() >= deadline:
                 return False
             sleep(min(_LOOK_AGAIN, seconds))
         return True
 
+    def _is_late(self) -> bool:
+        return self._until is not None and time_ns() > self._until
 
-def logs(engine: Engine, wanted: str, *, tail: int | None = None, follow: bool = False) -> Iterator[Entry]:
+
+def logs(
+    engine: Engine,
+    wanted: str,
+    *,
+    tail: int | None = None,
+    follow: bool = False,
+    since: int | None = None,
+    until: int | None = None,
+) -> Iterator[Entry]:
     """Yield a container's output, oldest first; with ``follow``, until it has ended.
+
+    ``since`` and ``until`` are nanoseconds since the epoch: what was written in between, both included; of that, the
+    last ``tail`` lines.
 
     Raises `NotFound`, and `Unsupported` when its log driver keeps nothing.
     """
@@ -49,8 +63,13 @@ def logs(engine: Engine, wanted: str, *, tail: int | None = None, follow: bool =
             f"log driver {record.log} keeps no output of container {record.name!r}",
             fix="Make the container with --log-driver json-file.",
         )
-    waiting = _UntilEnded(engine, record) if follow else None
-    return driver.read(engine.layout.container(record.id), tail=tail, follow=waiting)
+    directory = engine.layout.container(record.id)
+    if until is not None and until <= time_ns():
+        entries = window.between(driver.read(directory), since, until)
+        return entries if tail is None else window.last_lines(entries, tail)
+    # What there is now was all written before ``until``: the last lines of it are those of the time asked for, too.
+    waiting = _UntilEnded(engine, record, until) if follow else None
+    return window.between(driver.read(directory, tail=tail, follow=waiting), since, until)
 
 
 def changes(engine: Engine, wanted: str) -> list[Change]:
