@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "kill": Entry("engine.cli.lifecycle", "Send a signal to containers"),
         "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended; print exit statuses"),
         "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),
+        "container": Entry("engine.cli.container", "Remove every container that does not run", group=True),
         "commit": Entry("engine.cli.layers", "Make an image of a container"),
         "export": Entry("engine.cli.archives", "Write a container's files to a tar archive"),
     },
@@ -57,6 +58,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Engine": {
         "info": Entry("engine.cli.about", "Show the engine's places, drivers and machine"),
         "version": Entry("engine.cli.about", "Show the versions of the engine and what it stands on"),
+        "system": Entry("engine.cli.system", "Remove what nobody uses", group=True),
         "plugins": Entry("engine.cli.plugins", "Show, check and make plugins", group=True),
     },
 }
