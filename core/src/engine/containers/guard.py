@@ -19,12 +19,17 @@ class TerminalGuard:
         self._fd = fd
 
     def __enter__(self) -> None:
+        self._before = terminal.attributes(self._fd)
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC)
-        self._before = terminal.raw_mode(self._fd)
+        ready, tell = os.pipe2(os.O_CLOEXEC)
         self._child = os.fork()
         if self._child == 0:
-            self._watch()
+            self._watch(tell)
         os.close(self._reading)
+        os.close(tell)
+        os.read(ready, 1)  # not before somebody watches may the terminal be changed
+        os.close(ready)
+        terminal.raw_mode(self._fd)
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
@@ -37,13 +42,14 @@ class TerminalGuard:
         except ChildProcessError:  # whoever started us ignores SIGCHLD, so the kernel has reaped it
             return
 
-    def _watch(self) -> None:
+    def _watch(self, tell: int) -> None:
         """Wait in the child, in a session's background where no key reaches it, and never return."""
         code = 1
         try:
             os.close(self._writing)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU):
                 signal.signal(number, signal.SIG_IGN)
+            os.write(tell, b"x")
             if not os.read(self._reading, 1):
                 self._restore()
             code = 0

@@ -51,6 +51,11 @@ def get_size(fd: int) -> tuple[int, int]:
     return rows, columns
 
 
+def attributes(fd: int) -> Attributes:
+    """Return how a terminal is set. OSError (ENOTTY) when it is none."""
+    return termios.tcgetattr(fd)
+
+
 def raw_mode(fd: int) -> Attributes:
     """Pass every byte through unchanged, at once and without echo, and no signal by key; return what it was before.
 
