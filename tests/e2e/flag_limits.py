@@ -68,7 +68,7 @@ def cpuset_cpus(scene: Scene) -> None:
 
 
 def pids_limit(scene: Scene) -> None:
-    many = "for n in $(seq 12); do sleep 60 & done 2>&1; ps -o comm | grep -c sleep; kill $(jobs -p)"
+    many = "for n in $(seq 12); do sleep 60 & done 2>&1; set -- $(jobs -p); echo $#; kill $@"
     shown = scene.run(f"({many}) 2>&1 || true")
     assert "fork" in shown
     assert scene.bare(many) == "12\n"
