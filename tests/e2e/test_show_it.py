@@ -55,7 +55,7 @@ def test_the_hosts_own_files_are_an_image_and_stay_as_they_are(box: Box) -> None
 
 def test_a_fork_bomb_is_held_and_gone_within_a_second(box: Box) -> None:
     # A shell that cannot fork ends, so a bomb of shells alone may go out: what it left sleeping keeps the room full.
-    bomb = "bomb() { sleep 600 & bomb | bomb & }; bomb; (while :; do sleep 600 & done) & exec sleep 600"
+    bomb = "bomb() { sleep 600 & bomb | bomb & }; (sleep 0.1; bomb; while :; do sleep 600 & done) & exec sleep 600"
     with box.container("--pids-limit", "40", "--cpus", "0.5", script=bomb) as container:
         groups = [line.split(":", 2) for line in Path(f"/proc/{container.pid}/cgroup").read_text().splitlines()]
         pids = next(path for _, controllers, path in groups if "pids" in controllers or not controllers)
