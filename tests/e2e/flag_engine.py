@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tests.e2e.scene import Scene
@@ -69,3 +70,19 @@ def log_opt(scene: Scene) -> None:
     assert lines[-1] == "20000"
     assert 10 < len(lines) < 1000
     assert 0 < size < 50_000, json.dumps(lines[:3])
+
+
+def trace(scene: Scene) -> None:
+    """The steps of the shim and of the container are there, each with its time, on the standard error."""
+    done = scene.box("run", "--rm", *scene.typed, scene.box.image, "echo", "output")
+    assert (done.returncode, done.stdout) == (0, "output\n")
+    for step in ("overlay: make the snapshot", "linux: set the hostname to ", "native: mount proc at /proc"):
+        assert re.search(rf"─ +[0-9]+\.[0-9][0-9] ms  {step}", done.stderr), done.stderr
+
+
+def trace_file(scene: Scene) -> None:
+    """Complete events of three processes, each with a name, a time and a duration."""
+    scene.run("true")
+    events = [event for event in json.loads(Path(scene.typed[-1]).read_text()) if event["ph"] == "X"]
+    assert {event["tid"] for event in events} == {1, 2, 3}
+    assert all(event["name"] and event["dur"] >= 0 and event["ts"] > 0 for event in events)

@@ -7,6 +7,7 @@ from errno import errorcode
 from time import perf_counter_ns
 from typing import NamedTuple
 
+from engine.actions import timing
 from engine.actions.base import Action, Slots, Step, kind_of
 from engine.actions.journal import Journal, read
 from engine.errors import EngineError, KernelError
@@ -52,6 +53,7 @@ def run(steps: Sequence[Step], slots: Slots, journal: Journal | None = None) -> 
                 raised.what += f"; and what came before it could not be undone: {'; '.join(left)}"
             raise raised from error
         done.append(Timed(step, perf_counter_ns() - began))
+        timing.mark(step.phase, began)
     return done
 
 

@@ -22,7 +22,16 @@ _Command = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="W
 
 @app.command("run", context_settings=_OPTIONS_FIRST)
 @takes_flags
-def run(ctx: typer.Context, image: _Image, command: _Command = None, **flags: Unpack[RunFlags]) -> int:
+def run(
+    ctx: typer.Context,
+    image: _Image,
+    command: _Command = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Show what took how long, at the end")] = False,
+    trace_file: Annotated[
+        str, typer.Option("--trace-file", metavar="FILE", help="Write that for a trace viewer (Chrome's format)")
+    ] = "",
+    **flags: Unpack[RunFlags],
+) -> int:
     """Make a container of an image and run a command in it.
 
     Options stand before the image; everything after it belongs to the command. The exit status is the command's, or
@@ -39,10 +48,31 @@ def run(ctx: typer.Context, image: _Image, command: _Command = None, **flags: Un
     from engine.containers.running import run as run_container
 
     keys = parse_detach_keys(flags["detach_keys"] or DETACH_KEYS)
+    traced = trace or bool(trace_file)
+    if traced:
+        _begin_trace(trace_file)
     with open_engine(ctx) as engine:
-        return run_container(
+        code = run_container(
             engine, options, detach_keys=keys, created=lambda record: write(record.id) if options.detach else None
         )
+    if traced:
+        _end_trace(tree=trace, file=trace_file)
+    return code
+
+
+def _begin_trace(file: str) -> None:
+    from engine.cli.trace import check_file
+    from engine.containers import tracing
+
+    check_file(file)
+    tracing.begin()
+
+
+def _end_trace(*, tree: bool, file: str) -> None:
+    from engine.cli.trace import write_trace
+    from engine.containers import tracing
+
+    write_trace(tracing.spans(), tree=tree, file=file)
 
 
 @app.command("create", context_settings=_OPTIONS_FIRST)

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from engine.containers import drafting, erase, failing
+from engine.containers import drafting, erase, failing, tracing
 from engine.containers.drafting import Base, Draft
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
@@ -27,12 +27,16 @@ def create(engine: Engine, options: RunOptions) -> Record:
     """
     draft = drafting.draft(engine, options)
     record = draft.record
+    tracing.lap("choose drivers, resolve the image, build the specification")
     parent = _unpacked(engine, draft.base, record.storage)
+    tracing.lap("unpack the image where it is not", record.storage)
     facts.prepare_sources(options)
     with engine.store.transaction() as connection:
         containers.insert(connection, record, processes.identity())
+    tracing.lap("record the container")
     try:
         engine.storage(record.storage).prepare(record.id, parent, lower=draft.base.lower)
+        tracing.lap("make the snapshot", record.storage)
         _write_bundle(engine.layout.container(record.id), draft)
         if not options.rm:
             failing.reserve(engine.layout, record.id)
@@ -41,6 +45,7 @@ def create(engine: Engine, options: RunOptions) -> Record:
         raise
     with engine.store.transaction() as connection:
         containers.set_phase(connection, record.id, "ready")
+    tracing.lap("write the bundle, and record that it is ready")
     tell(Topic.CREATE, record)
     return replace(record, phase="ready")
 

@@ -13,7 +13,7 @@ from engine import plugins
 from engine.actions.base import Phase, Step
 from engine.actions.rootfs import MountRootfs
 from engine.actions.task import Task
-from engine.containers import ending, grouping, joining
+from engine.containers import ending, grouping, joining, tracing
 from engine.containers.engine import Engine
 from engine.metadata.containers import Record
 from engine.shim.plan import Plan
@@ -78,6 +78,7 @@ def make_plan(
         timeout=options.timeout or 0,
         reaper=command,
         reaper_environment=environment,
+        trace=tracing.wanted(),
     )
     return plan, cgroup
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.containers import creating, ending, recover, removal, starting
+from engine.containers import creating, ending, recover, removal, starting, tracing
 from engine.containers.engine import Engine
 from engine.errors import EngineError
 from engine.metadata.containers import Record
@@ -18,10 +18,13 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
     With ``options.detach`` it returns 0 as soon as the process runs. ``created`` is called with the record before it
     starts. A container that cannot be started is removed with ``--rm``, and kept as Docker keeps it without.
     """
+    tracing.lap("read the settings, open the store")
     recover.everything(engine)
+    tracing.lap("look for what was left")
     shim = launch()
     try:
         starting.expect(engine, shim, options)
+        tracing.lap("load the runtime and the log driver")
         record = creating.create(engine, options)
     except BaseException:
         shim.close()
@@ -36,4 +39,6 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
     if options.detach:
         shim.close()
         return 0
-    return ending.stay(engine, record, shim, stdin=options.interactive, detach_keys=detach_keys)
+    code = ending.stay(engine, record, shim, stdin=options.interactive, detach_keys=detach_keys)
+    tracing.lap("stay with the container until it has ended")
+    return code

@@ -7,9 +7,9 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.containers import client, failing, locks, planning, recover, status, stopping
+from engine.containers import client, failing, locks, planning, recover, status, stopping, tracing
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -64,6 +64,7 @@ def expect(engine: Engine, shim: Launched, options: RunOptions) -> None:
 
 def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> Started:
     recover.run_ended(engine, record.id)
+    record = containers.find(engine.store.connection, record.id)  # as it is now: another command had the lock before
     if status.of(engine.layout, record).running:
         raise Conflict(
             f"container {record.name!r} is running already", fix=f"Attach with `engine attach {record.name}`."
@@ -88,7 +89,10 @@ def _hand_over(engine: Engine, record: Record, shim: Launched, *, attach: bool) 
     failing.forget(engine.layout, record.id)
     state.mkdir(mode=0o700)
     shim.connection.sendall(protocol.control({"op": "start", "plan": plan.to_plain()}))
-    pid = _await_start(engine, record, shim, cgroup)
+    tracing.lap("plan the run")
+    pid, marks = _await_start(engine, record, shim, cgroup)
+    tracing.add(marks, plan.task.steps)
+    tracing.lap("wait for the shim to start it")
     saved = replace(record, started=time_ns(), applied=_read_back(engine, record, cgroup))
     try:
         with engine.store.transaction() as connection:
@@ -96,15 +100,16 @@ def _hand_over(engine: Engine, record: Record, shim: Launched, *, attach: bool) 
     except EngineError:
         stopping.kill_through_shim(engine, record)
         raise
+    tracing.lap("read the limits back, and record that it runs")
     return saved, pid
 
 
-def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupPlan) -> int:
-    """Serve the shim's requests until the container runs; return the init's pid."""
+def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupPlan) -> tuple[int, list[Any]]:
+    """Serve the shim's requests until the container runs; return the init's pid, and what the shim measured."""
     while True:
         answer = client.read_answer(shim.connection)
         if "started" in answer:
-            return int(answer["started"])
+            return int(answer["started"]), answer.get("trace", [])
         assert cgroup.unit is not None
         try:
             engine.cgroup(record.cgroup).run_unit(cgroup.unit.arguments, int(answer["unit"]))

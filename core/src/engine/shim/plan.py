@@ -25,6 +25,7 @@ class Plan(NamedTuple):
     ``timeout``     seconds after which the container is killed; 0: never
     ``reaper``      command to execute when the container has ended and the launcher, which would have done its work, is
                     gone; empty: none. ``reaper_environment``: what it gets as environment
+    ``trace``       measure every step, and tell the launcher
     """
 
     directory: str
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
     timeout: float
     reaper: Sequence[str]
     reaper_environment: Mapping[str, str]
+    trace: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready data."""

@@ -1,7 +1,8 @@
 """The socket between the shim and a child that is not yet the container's command: whole messages, and descriptors.
 
-From the shim: ``go``. From the child: ``console`` with the terminal's master, ``executing`` just before execve, or an
-error as plain data. The child's end is close-on-exec, so the end of file after ``executing`` says that it was executed.
+From the shim: ``go``. From the child: ``console`` with the terminal's master, ``executing`` just before execve (with
+the times of its steps, when they are measured), or an error as plain data. The child's end is close-on-exec, so the end
+of file after ``executing`` says that it was executed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.errors import EngineError, from_plain
 
@@ -65,9 +66,12 @@ class Channel:
         """Wait for it; False when the shim gave up or died."""
         return self._socket.recv(len(_GO)) == _GO
 
-    def say(self, word: str) -> None:
-        """Send a word. With write(2), which a strict filter of the container lets through where send(2) may not be."""
-        os.write(self._socket.fileno(), json.dumps({word: 0}).encode())
+    def say(self, word: str, more: object = 0) -> None:
+        """Send a word, and plain data with it.
+
+        With write(2), which a strict filter of the container lets through where send(2) may not be.
+        """
+        os.write(self._socket.fileno(), json.dumps({word: more}).encode())
 
     def send_error(self, error: EngineError) -> None:
         """Say what failed."""
@@ -78,8 +82,8 @@ class Channel:
         """Send a descriptor, with what it is and a number."""
         socket.send_fds(self._socket, [json.dumps({word: number}).encode()], [fd])
 
-    def outcome(self, seconds: float) -> tuple[str, int, int]:
-        """Wait for the child's next message: ("", -1, -1) at the end of file, or a word, its number, its descriptor.
+    def outcome(self, seconds: float) -> tuple[str, Any, int]:
+        """Wait for the child's next message: ("", -1, -1) at the end of file, or a word, its data, its descriptor.
 
         Raises the child's error, and `TimeoutError` when it says nothing for so long.
         """
@@ -93,5 +97,5 @@ class Channel:
         data = json.loads(message)
         if "error" in data:
             raise from_plain(data)
-        ((word, number),) = data.items()
-        return word, number, fds[0] if fds else -1
+        ((word, more),) = data.items()
+        return word, more, fds[0] if fds else -1

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 from engine.actions import execute as steps_of
+from engine.actions import timing
 from engine.actions.base import Phase, Slots, Step, of_phase
 from engine.actions.task import Streams, Task
 from engine.errors import EngineError, KernelError
@@ -93,10 +94,12 @@ def release(channel: Channel, pidfd: int) -> int:
     try:
         channel.send_go()
         while True:
-            word, _number, fd = channel.outcome(_PATIENCE)
+            word, more, fd = channel.outcome(_PATIENCE)
             if not word:
                 break
-            executing = executing or word == "executing"
+            if word == "executing":
+                executing = True
+                timing.add(more)
             console = fd if word == "console" else console
         if not executing:
             raise KernelError(
