@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,3 +135,27 @@ def test_of_several_those_that_can_are_changed(box: Box) -> None:
         assert (done.returncode, done.stdout) == (125, f"{container.name}\n")
         assert "no-such-container" in done.stderr
         assert limits(container)["pids.limit"]["Applied"] == "12"
+
+
+def test_what_came_while_a_start_waited_is_not_undone_by_it(box: Box) -> None:
+    with box.to_be_removed() as name, box.to_be_removed() as new:
+        known = box.done("create", "--name", name, box.image, "sleep", "600").stdout.strip()
+        with held(box, known):
+            starting = box.root.popen("start", known)
+            time.sleep(0.5)
+            updating = box.root.popen("update", "--memory", "77m", known)
+            renaming = box.root.popen("rename", known, new)
+            time.sleep(0.5)
+        assert [one.wait(timeout=30) for one in (starting, updating, renaming)] == [0, 0, 0]
+        container = Container(box, known)
+        assert (container.inspect()["HostConfig"]["memory"], container.inspect()["Name"]) == (77 * MIB, f"/{new}")
+        assert container.inspect()["HostConfig"]["name"] == new
+        assert limits(container)["memory.limit"]["Applied"] == str(77 * MIB)
+
+
+@contextlib.contextmanager
+def held(box: Box, container_id: str) -> Iterator[None]:
+    """Hold a container's lock for the block, as a command does that works on it."""
+    with (box.root.state / "locks" / container_id).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
