@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +14,19 @@ import pytest
 from tests.e2e.box import Box, Container, refused, until
 
 BUILD = """
-mkdir -p /work/dir/sub /work/empty; cd /work
+if test ! -e /ready; then mkdir -p /work/dir/sub /work/empty; cd /work
 echo one >dir/file; echo two >dir/sub/other; ln dir/file dir/hard; ln -s file dir/soft; ln -s dir link; mkfifo dir/pipe
 chmod 4755 dir/file; chown 12:34 dir/sub/other; touch -d '2001-02-03 04:05:06' dir/sub/other dir/sub
+touch /ready; fi
+exec sleep 600
 """
 LOOK = "cd {}; find . ! -name . | sort | while read f; do stat -c '%n %F %a %s' $f; done"
 
 
 @pytest.fixture(params=["running", "stopped"])
 def target(request: pytest.FixtureRequest, box: Box) -> Iterator[Container]:
-    """A container with files in it, running or not."""
-    with box.container(script=f"{BUILD}; touch /ready; exec sleep 600") as container:
+    """A container with files in it, running or not; started again, it makes none anew."""
+    with box.container(script=BUILD) as container:
         until(lambda: box("exec", container.name, "test", "-e", "/ready").returncode == 0, "its files")
         if request.param == "stopped":
             box.done("stop", "-t", "0", container.name)
@@ -86,7 +88,7 @@ def test_a_file_and_a_directory_go_in(target: Container, tmp_path: Path) -> None
     box.done("cp", f"{source}/.", f"{target.name}:/work/link/sub")
     shown = inside(target, f"cat /work/empty/file /work/dir/sub/other; {LOOK.format('/work/made')}")
     assert shown.splitlines() == [
-        "one", "two", "./file regular file 644 4", "./hard regular file 644 4", "./soft symbolic link 777 4",
+        "one", "one", "./file regular file 644 4", "./hard regular file 644 4", "./soft symbolic link 777 4",
         "./sub directory 755 4096", "./sub/other regular file 644 4",
     ]  # fmt: skip
     assert target.sh(LOOK.format("/work/empty/dir")) == target.sh(LOOK.format("/work/made"))
@@ -117,10 +119,8 @@ def test_links_at_the_end_of_a_path(target: Container, tmp_path: Path) -> None:
 
 def test_archives_as_streams(target: Container) -> None:
     environment = target.box.root.environment
-    out = subprocess.run(
-        target.box.root.command("cp", f"{target.name}:/work/dir", "-"), env=environment, capture_output=True, check=True,
-        stdin=subprocess.DEVNULL,
-    ).stdout  # fmt: skip
+    command = target.box.root.command("cp", f"{target.name}:/work/dir", "-")
+    out = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(out)) as archive:
         assert archive.getnames()[0] == "dir"
         assert {"dir/file", "dir/sub/other", "dir/pipe"} <= set(archive.getnames())
@@ -151,7 +151,7 @@ def test_archives_as_streams(target: Container) -> None:
 )
 def test_what_cannot_be_copied_is_refused(box: Box, tmp_path: Path, source: str, wanted: str, what: str) -> None:
     (tmp_path / "here").write_text("x")
-    with box.container(script=f"{BUILD}; touch /ready; exec sleep 600") as container:
+    with box.container(script=BUILD) as container:
         until(lambda: box("exec", container.name, "test", "-e", "/ready").returncode == 0, "its files")
         words = {"name": container.name, "place": tmp_path}
         refused(box("cp", source.format(**words), wanted.format(**words)), what.format(**words))
@@ -195,9 +195,6 @@ def test_a_file_of_the_kernel_is_not_written_into(box: Box, tmp_path: Path) -> N
         done = box("cp", tmp_path / "file", f"{container.name}:/trap/comm")
         assert done.returncode == 125
         assert container.sh("cat /proc/1/comm") == "sleep\n"
-
-
-Swap = Callable[[str], str]
 
 
 @pytest.fixture

@@ -55,13 +55,12 @@ class Found(NamedTuple):
 class FileReader:
     """Reads files below ``root_fd``, which stays the caller's. Paths are below the root, without a leading slash.
 
-    ``top`` and ``name`` rename: what is at ``top``, and all below it, gets names that begin with ``name`` instead.
-    A file with several links is one entry and then links to it. Sockets are left out, as in every archive.
+    With ``name``, the root itself has that name in the archive, and what is below it begins so. A file with several
+    links is one entry and then links to it. Sockets are left out, as in every archive.
     """
 
-    def __init__(self, root_fd: int, *, top: str = "", name: str = "") -> None:
+    def __init__(self, root_fd: int, name: str = "") -> None:
         self._root_fd = root_fd
-        self._top = top
         self._name = name
         self._links: dict[tuple[int, int], bytes] = {}
 
@@ -113,17 +112,22 @@ class FileReader:
             handle = openat2(directory, name, os.O_PATH | os.O_NOFOLLOW, resolve=RESOLVE_BENEATH)
         except FileNotFoundError:
             return
-        fd = -1
         try:
-            entry = self._entry(handle, path)
-            if entry is not None:
-                if entry.kind == REGULAR:
-                    fd = os.open(fd_path(handle), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-                yield Found(entry, fd)
+            yield from self.held(handle, path)
         finally:
             os.close(handle)
-            if fd >= 0:
-                os.close(fd)
+
+    def held(self, handle: int, path: str = "") -> Iterator[Found]:
+        """Yield the file that an O_PATH descriptor holds, as if it were at ``path``; nothing for a socket."""
+        entry = self._entry(handle, path)
+        if entry is None or entry.kind != REGULAR:
+            yield from [] if entry is None else [Found(entry, -1)]
+            return
+        fd = os.open(fd_path(handle), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            yield Found(entry, fd)
+        finally:
+            os.close(fd)
 
     def _entry(self, handle: int, path: str) -> TarEntry | None:
         status = os.fstat(handle)
@@ -145,8 +149,7 @@ class FileReader:
         return entry if first == name else entry._replace(kind=LINK, link=first, size=0, stored=0, xattrs=())
 
     def _named(self, path: str) -> bytes:
-        below = path.removeprefix(self._top).lstrip("/") if self._top or self._name else path
-        return os.fsencode("/".join(part for part in (self._name, below) if part) or ".")
+        return os.fsencode("/".join(part for part in (self._name, path) if part) or ".")
 
 
 def _xattrs(handle: int) -> tuple[tuple[bytes, bytes], ...]:
