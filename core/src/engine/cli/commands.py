@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended; print exit statuses"),
         "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),
         "container": Entry("engine.cli.container", "Remove every container that does not run", group=True),
+        "cp": Entry("engine.cli.copying", "Copy files between a container and the machine"),
         "commit": Entry("engine.cli.layers", "Make an image of a container"),
         "export": Entry("engine.cli.archives", "Write a container's files to a tar archive"),
     },
