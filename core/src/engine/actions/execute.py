@@ -1,4 +1,9 @@
-"""Run steps in order, write the journal before the deed, undo in reverse when one fails."""
+"""Run steps in order, write the journal before the deed, undo in reverse when one fails; and when each ran, if asked.
+
+Times are kept for whoever wants a trace, and only after `begin_trace`: until then a step costs one test more. A process
+keeps one list: the shim that of its container's start, and the container's first process, which is a copy of the shim,
+one of its own that it sends back. They are perf_counter_ns's: CLOCK_MONOTONIC on Linux, the same in both.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,11 @@ from errno import errorcode
 from time import perf_counter_ns
 from typing import NamedTuple
 
-from engine.actions import timing
 from engine.actions.base import Action, Slots, Step, kind_of
 from engine.actions.journal import Journal, read
 from engine.errors import EngineError, KernelError
 from engine.linux.advice import advise
 from engine.linux.explanations import explain
-
-
-class Timed(NamedTuple):
-    """A step that ran, and what it cost in nanoseconds."""
-
-    step: Step
-    nanoseconds: int
 
 
 def failure(step: Step, error: OSError) -> KernelError:
@@ -33,13 +30,13 @@ def failure(step: Step, error: OSError) -> KernelError:
     return raised
 
 
-def run(steps: Sequence[Step], slots: Slots, journal: Journal | None = None) -> list[Timed]:
-    """Run ``steps`` in order and return their times.
+def run(steps: Sequence[Step], slots: Slots, journal: Journal | None = None) -> None:
+    """Run ``steps`` in order; `mark` each.
 
     A journalled action is written to ``journal`` first. When one fails, those before it are undone in reverse order and
     the failure is raised as `KernelError`; an undo that fails too is named in that error and stays in the journal.
     """
-    done: list[Timed] = []
+    done: list[Step] = []
     for step in steps:
         if journal is not None and kind_of(step.action).journalled:
             journal.intend(step)
@@ -48,13 +45,12 @@ def run(steps: Sequence[Step], slots: Slots, journal: Journal | None = None) -> 
             step.action.run(slots)
         except (OSError, EngineError) as error:
             raised = failure(step, error) if isinstance(error, OSError) else error
-            left = undo([one.step for one in done] + [step], slots)
+            left = undo([*done, step], slots)
             if left:
                 raised.what += f"; and what came before it could not be undone: {'; '.join(left)}"
             raise raised from error
-        done.append(Timed(step, perf_counter_ns() - began))
-        timing.mark(step.phase, began)
-    return done
+        done.append(step)
+        mark(step.phase, began)
 
 
 def undo(steps: Sequence[Step], slots: Slots) -> list[str]:
@@ -78,3 +74,51 @@ def undo_action(one: Action, slots: Slots) -> None:
 def roll_back(directory_fd: int) -> list[str]:
     """Undo everything the journal in ``directory_fd`` names, newest first; return a sentence for each failure."""
     return undo(read(directory_fd), {})
+
+
+class Mark(NamedTuple):
+    """One piece of work: a step of phase ``phase`` (the next one of it), or with -1 what ``name`` says; when it began
+    and ended, in nanoseconds; ``process`` is "command", "shim" or "container"."""
+
+    phase: int
+    name: str
+    process: str
+    began: int
+    ended: int
+
+
+now = perf_counter_ns
+
+_marks: list[Mark] | None = None
+_process = "shim"
+
+
+def begin_trace(process: str) -> None:
+    """Keep marks from now on, of this process."""
+    global _marks, _process  # one trace a process, as the module says
+    _marks, _process = [], process
+
+
+def trace_again(process: str) -> None:
+    """Begin anew in a copy of a process, if that keeps marks."""
+    if _marks is not None:
+        begin_trace(process)
+
+
+def mark(phase: int, began: int, name: str = "") -> None:
+    """Note what has just ended, if anybody wants to know."""
+    if _marks is not None:
+        _marks.append(Mark(phase, name, _process, began, perf_counter_ns()))
+
+
+def add_marks(marks: list[list[object]]) -> None:
+    """Take over the marks of another process, as plain data."""
+    if _marks is not None:
+        _marks.extend(Mark(*one) for one in marks)  # type: ignore[arg-type]  # as `take_marks` made them
+
+
+def take_marks() -> list[Mark]:
+    """Return the marks so far, and keep none from now on."""
+    global _marks  # see `begin_trace`
+    marks, _marks = _marks or [], None
+    return marks

@@ -13,19 +13,21 @@ from engine.cli.tree import Branch, write_tree
 if TYPE_CHECKING:
     from engine.containers.explaining import Explanation, Stretch
 
-app = typer.Typer(help="Show what a command would do, without doing it.")
+app = typer.Typer(rich_markup_mode=None)
 
 TREE = "tree"
 _SHORT_ID = 12
 
 
-@app.callback()
-def explain() -> None:
+@app.callback(invoke_without_command=True)
+def explain(ctx: typer.Context) -> None:
     """Show what a command would do, without doing it.
 
     \b
     engine explain run --memory 64m host: true
     """
+    if ctx.invoked_subcommand is None:
+        write(ctx.get_help())
 
 
 @app.command("run", context_settings={"allow_interspersed_args": False, "help_option_names": ["--help"]})

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.actions import timing
 from engine.actions.base import Phase, Step, kind_of, of_phase
-from engine.actions.timing import Mark
+from engine.actions.execute import Mark, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ _last = 0
 def begin() -> None:
     """Measure from now on."""
     global _spans, _last  # one command a process
-    _spans, _last = [], timing.now()
+    _spans, _last = [], now()
 
 
 def wanted() -> bool:
@@ -47,9 +46,9 @@ def lap(sentence: str, plugin: str = "") -> None:
     """Name what the command did since the last lap, if it is traced."""
     global _last  # noqa: PLW0603  # see `begin`
     if _spans is not None:
-        now = timing.now()
-        _spans.append(Span("command", plugin, sentence, "", _last, now))
-        _last = now
+        moment = now()
+        _spans.append(Span("command", plugin, sentence, "", _last, moment))
+        _last = moment
 
 
 def add(marks: Sequence[Any], steps: Sequence[Step]) -> None:

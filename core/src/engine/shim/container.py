@@ -7,7 +7,6 @@ from time import CLOCK_MONOTONIC_RAW, clock_gettime
 from typing import Any
 
 from engine.actions import execute as steps
-from engine.actions import timing
 from engine.actions.base import Phase, Slots, from_plain, of_phase
 from engine.actions.journal import Journal
 from engine.actions.task import Stage, Streams
@@ -58,16 +57,16 @@ class Container:
         terminal = bool(task.process.get("terminal"))
         inner, outer = streams.make(terminal=terminal, stdin=self.plan.stdin != "none")
         try:
-            began = timing.now()
+            began = steps.now()
             created = self.stage.create(task, inner, self.slots)
-            timing.mark(-1, began, "clone")
+            steps.mark(-1, began, "clone")
             records.write(self.state_fd, "init", processes.identity(created.pid), sync=False)
             if self.plan.unit:
                 make_unit(created.pid)
             steps.run(of_phase(task.steps, Phase.PARENT_AFTER), self.slots, self.journal)
-            began = timing.now()
+            began = steps.now()
             console = self.stage.start(created)
-            timing.mark(-1, began, "wait until the command is executed")
+            steps.mark(-1, began, "wait until the command is executed")
         finally:
             streams.close(inner)
         init = self._keep(created.pid, created.pidfd, outer, console, self.log)

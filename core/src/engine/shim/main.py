@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from engine.actions import timing
+from engine.actions import execute
 from engine.actions.task import Stage, Task
 from engine.errors import EngineError, StateError, from_plain
 from engine.linux import mounts, namespaces, processes
@@ -60,10 +60,10 @@ def serve(launcher: socket.socket) -> int:
             return 0  # the command gave up before it had a plan
         plan, stage = read_plan(message)
         if plan.trace:
-            timing.begin("shim")
-        began = timing.now()
+            execute.begin_trace("shim")
+        began = execute.now()
         isolate()
-        timing.mark(-1, began, "take a mount namespace of its own")
+        execute.mark(-1, began, "take a mount namespace of its own")
         open_report(plan.directory)
         container = Container(loop, plan, stage, open_log(plan))
         if plan.group is not None:
@@ -75,7 +75,7 @@ def serve(launcher: socket.socket) -> int:
         refuse(launcher, error)
         return 1
     connection = server.adopt(launcher)
-    connection.send(protocol.control({"started": init.pid, **({"trace": timing.taken()} if plan.trace else {})}))
+    connection.send(protocol.control({"started": init.pid, **({"trace": execute.take_marks()} if plan.trace else {})}))
     if plan.attach:
         server.follow(connection, init)
     else:

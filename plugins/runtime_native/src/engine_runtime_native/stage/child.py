@@ -9,9 +9,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
-from engine.actions import timing
 from engine.actions.base import Phase, Slots, Step, kind_of, of_phase
-from engine.actions.execute import failure
+from engine.actions.execute import failure, mark, now, take_marks, trace_again
 from engine.actions.task import Streams, Task
 from engine.errors import EngineError, KernelError
 from engine.linux import namespaces, processes
@@ -65,7 +64,7 @@ def flags_of(kinds: Iterable[str]) -> int:
 def _guarded(channel: Channel, body: Callable[[], None]) -> NoReturn:
     try:
         seal.close_imports()
-        timing.again("container")
+        trace_again("container")
         # It may be in a pid namespace of others already.
         processes.set_dumpable(False)
         body()
@@ -84,9 +83,9 @@ def _init(task: Task, streams: Streams, slots: Slots, channel: Channel) -> None:
     _keep_only(streams, slots, channel)
     try:
         # What needs nothing of the shim any more is done while it is busy; a failure is told when it listens.
-        began = timing.now()
+        began = now()
         root.take(slots)
-        timing.mark(-1, began, "make the root filesystem a mount that nothing of the host's reaches")
+        mark(-1, began, "make the root filesystem a mount that nothing of the host's reaches")
         user = identity.resolve(slots["rootfs"], task.process.get("user", {}))
     finally:
         _wait(channel)
@@ -94,14 +93,14 @@ def _init(task: Task, streams: Streams, slots: Slots, channel: Channel) -> None:
     steps = of_phase(task.steps, Phase.CHILD_BEFORE_PIVOT)
     entering = _leading_cgroup_steps(steps)
     _run(entering, slots)
-    began = timing.now()
+    began = now()
     _enter_namespaces(task, steps, slots)
-    timing.mark(-1, began, "make and join the namespaces that need their maker to be in its cgroup")
+    mark(-1, began, "make and join the namespaces that need their maker to be in its cgroup")
     _run(steps[len(entering) :], slots)
     processes.set_dumpable(False)
-    began = timing.now()
+    began = now()
     root.pivot(slots["rootfs"])
-    timing.mark(-1, began, "make it the root, and let go of the host's")
+    mark(-1, began, "make it the root, and let go of the host's")
     _become(task.process, task.steps, user, slots, channel)
 
 
@@ -140,7 +139,7 @@ def _become(process: Process, steps: Sequence[Step], user: identity.Resolved, sl
     """Run the last steps, inside the container's root, and execute the command."""
     _run(identity.settled(of_phase(steps, Phase.CHILD_AFTER_PIVOT), user), slots)
     environment = identity.environment(process.get("env", []), user)
-    channel.say("executing", timing.taken())
+    channel.say("executing", take_marks())
     command.execute(process["args"], environment)
 
 
@@ -185,9 +184,9 @@ def _enter_namespaces(task: Task, steps: Sequence[Step], slots: Slots) -> None:
 
 def _run(steps: Iterable[Step], slots: Slots) -> None:
     for step in steps:
-        began = timing.now()
+        began = now()
         try:
             step.action.run(slots)
         except OSError as error:
             raise failure(step, error) from error
-        timing.mark(step.phase, began)
+        mark(step.phase, began)

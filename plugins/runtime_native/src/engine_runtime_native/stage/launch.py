@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 from engine.actions import execute as steps_of
-from engine.actions import timing
 from engine.actions.base import Phase, Slots, Step, of_phase
 from engine.actions.task import Streams, Task
 from engine.errors import EngineError, KernelError
@@ -99,7 +98,7 @@ def release(channel: Channel, pidfd: int) -> int:
                 break
             if word == "executing":
                 executing = True
-                timing.add(more)
+                steps_of.add_marks(more)
             console = fd if word == "console" else console
         if not executing:
             raise KernelError(
