@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 
 import pytest
@@ -84,3 +85,23 @@ def test_system_prune_takes_images_without_a_name_and_with_all_those_nobody_uses
         assert box.done("images", "--format", "{{.Repository}}").stdout.split() == ["busybox"]
         assert used.sh("echo works") == "works\n"
         assert box.run(script="echo works") == "works\n"
+
+
+def test_a_container_that_starts_meanwhile_is_not_pruned(own_box: Box) -> None:
+    """Both wait for the container, which another command works on; whichever comes first, it is whole or gone."""
+    with own_box.to_be_removed() as name:
+        own_box("run", "--name", name, own_box.image, "sh", "-c", "test -e /kept && exec sleep 600; echo x >/kept")
+        container = Container(own_box, name)
+        with (own_box.root.state / "locks" / container.inspect()["Id"]).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            starting = own_box.root.popen("start", name, stderr=-1)
+            pruning = own_box.root.popen("container", "prune", "--force", stdout=-1)
+            time.sleep(0.8)
+        shown, errors = pruning.communicate(timeout=30)[0], starting.communicate(timeout=30)[1]
+        assert pruning.returncode == 0
+        if starting.returncode == 0:
+            assert shown == "Total reclaimed space: 0B\n"
+            assert container.sh("cat /kept") == "x\n"
+        else:
+            assert "there is no container" in errors
+            assert names(own_box) == set()

@@ -8,6 +8,7 @@ from engine.containers.telling import tell
 from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.metadata import containers
+from engine.metadata.containers import Record
 
 
 def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
@@ -18,13 +19,19 @@ def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
     record = containers.find(engine.store.connection, wanted)
     if status.of(engine.layout, record).running:
         if not force:
-            raise Conflict(
-                f"container {record.name!r} is running",
-                fix=f"Stop it first (`engine stop {record.name}`), or remove it with --force.",
-            )
+            raise _running(record)
         stopping.kill_and_wait(engine, record)
     with locks.locked(engine.layout, record.id):
         recover.run_ended(engine, record.id)
+        if status.of(engine.layout, record).running:  # another command had the lock before, and started it
+            raise _running(record)
         erase.ended(engine, record)
     tell(Topic.DESTROY, record)
     return record.id
+
+
+def _running(record: Record) -> Conflict:
+    return Conflict(
+        f"container {record.name!r} is running",
+        fix=f"Stop it first (`engine stop {record.name}`), or remove it with --force.",
+    )
