@@ -1,7 +1,6 @@
 """`engine images`, `load`, `import`, `tag` and `rmi`, which `engine image` has too under shorter names."""
 
 import os
-from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ from engine.cli.output import TABLE, printable, write, write_rows
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
 from engine.cli.several import each
-from engine.cli.words import age, size
+from engine.cli.words import age, seconds_of, size
 from engine.errors import InvalidInput, NotFound
 from engine.spec.filters import parse_filters
 
@@ -72,14 +71,6 @@ def _rows(image: "ImageSummary", *, whole: bool) -> list[dict[str, Any]]:
     }
     named = [name.rpartition(":")[::2] for name in image.names] or [(_NONE, _NONE)]
     return [{"Repository": repository, "Tag": tag, **common} for repository, tag in named]
-
-
-def seconds_of(moment: str) -> float:
-    """Return RFC 3339 as seconds since the epoch, 0 for "" and for what is none: images say what they like."""
-    try:
-        return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return 0.0
 
 
 @app.command("load")

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli.images import seconds_of
 from engine.cli.output import TABLE, write, write_rows
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
-from engine.cli.words import age, size
+from engine.cli.words import age, seconds_of, size
 
 app = typer.Typer()
 

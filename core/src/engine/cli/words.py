@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _ROUNDS_UP = 999.5
 """From here on three digits would say 1000."""
@@ -48,3 +50,11 @@ def clock(seconds: float) -> str:
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     return f"{days}-{hour:02}:{minute:02}:{second:02}" if days else f"{hour:02}:{minute:02}:{second:02}"
+
+
+def seconds_of(moment: str) -> float:
+    """Return RFC 3339 as seconds since the epoch, 0 for "" and for what is none: images say what they like."""
+    try:
+        return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
