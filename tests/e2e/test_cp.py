@@ -142,6 +142,8 @@ def test_archives_as_streams(target: Container) -> None:
         ("{place}/none", "{name}:/work", "there is no file or directory {place}/none"),
         ("{place}", "{name}:/work/dir/file", "is a directory"),
         ("{place}/here", "{name}:/work/dir/file/below", "{name}:/work/dir/file/below"),
+        ("{name}:/work/dir/file", "{place}/special", "is neither a file nor a directory"),
+        ("{place}/here", "{name}:/dev/null", "is neither a file nor a directory"),
         ("{place}/here", "no-such:/work", "there is no container 'no-such'"),
         ("{place}/here", "{place}/there", "one side has to be in a container"),
         ("{name}:/work", "{name}:/work/empty", "one side has to be in a container"),
@@ -151,11 +153,13 @@ def test_archives_as_streams(target: Container) -> None:
 )
 def test_what_cannot_be_copied_is_refused(box: Box, tmp_path: Path, source: str, wanted: str, what: str) -> None:
     (tmp_path / "here").write_text("x")
+    os.mknod(tmp_path / "special", 0o20666, os.makedev(1, 3))
     with box.container(script=BUILD) as container:
         until(lambda: box("exec", container.name, "test", "-e", "/ready").returncode == 0, "its files")
         words = {"name": container.name, "place": tmp_path}
         refused(box("cp", source.format(**words), wanted.format(**words)), what.format(**words))
-    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "special"}
+    assert (tmp_path / "special").is_char_device()
 
 
 def test_what_is_mounted_is_reached_while_the_container_runs_and_refused_otherwise(box: Box, tmp_path: Path) -> None:

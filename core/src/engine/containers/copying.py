@@ -152,9 +152,14 @@ def _destination(source: Side, target: Side, *, is_directory: bool) -> tuple[int
                 f"there is no directory {target}", fix="Make it first, or leave out the last slash."
             ) from None
         return _new(target)
-    if stat.S_ISDIR(os.fstat(fd).st_mode):
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISDIR(mode):
         return fd, "" if is_directory and source.path.endswith("/.") else _own_name(source)
     os.close(fd)
+    if not stat.S_ISREG(mode):
+        raise Conflict(
+            f"{target} is neither a file nor a directory, and is not replaced", fix="Name a file, or a directory."
+        )
     if is_directory:
         raise Conflict(f"{source} is a directory and {target} is a file", fix="Name a directory to copy into.")
     return _new(target)
