@@ -87,6 +87,8 @@ TYPED: list[tuple[str, str]] = [
     ("--log-driver no-such-driver", "no-such-driver"),
     ("--log-opt max-size=goat", "goat"),
     ("--log-opt goat=1", "goat"),
+    ("--trace-file {place}/file/trace", "{place}/file/trace"),
+    ("--trace-file /no-such-place/trace", "/no-such-place/trace"),
 ]
 
 

@@ -33,7 +33,8 @@ def write_trace(spans: Sequence[Span], *, tree: bool, file: str) -> None:
 
 def check_file(file: str) -> None:
     """Refuse a file that cannot be written, before anything is done. Raises `InvalidInput`."""
-    if file and not os.access(os.path.dirname(os.path.abspath(file)), os.W_OK):
+    directory = os.path.dirname(os.path.abspath(file))
+    if file and not (os.path.isdir(directory) and os.access(directory, os.W_OK) and not os.path.isdir(file)):
         raise InvalidInput(
             f"--trace-file: {file} cannot be written", fix="Name a file in a directory that exists and is yours."
         )
