@@ -1,15 +1,18 @@
 """Kill a process of the engine at its Nth state-changing system call: strace injects it, the product has no part.
 
-strace(1), "Tampering": with ``inject=SET:signal=KILL:when=N`` the tracee dies on entering the Nth call of SET, which
-is then never made. So N=1, 2, 3 … kills before every deed, one after the other, until the command ends unharmed.
+strace(1), "Tampering": with ``inject=CALL:signal=KILL:when=N`` the tracee dies on entering its Nth CALL, which is then
+never made. A first run that nothing happens to tells which calls there are; then one after the other is the last.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.machine.engine_root import EngineRoot
 
@@ -29,6 +32,13 @@ main()
 """
 
 
+class Point(NamedTuple):
+    """The Nth call of that name: strace counts each call of a set by itself."""
+
+    call: str
+    number: int
+
+
 class Killer:
     """Runs commands of one engine with a death in them."""
 
@@ -36,27 +46,45 @@ class Killer:
         self.engine = engine
         self.strace = shutil.which("strace") or "strace"
 
-    def command(self, number: int, *arguments: str) -> bool:
-        """Run a command whose own process dies at its Nth call; return whether it came to that."""
-        return self._run([*self._tracer(COMMAND_CALLS, number), *self.engine.command(*arguments)])
+    def command_points(self, *arguments: str) -> list[Point]:
+        """Run a command unharmed and return the calls worth dying at: the first and the last of each row of one call.
 
-    def shim(self, number: int, *arguments: str) -> bool:
-        """Run a command whose shim dies at its Nth call; return whether it came to that.
+        Between two writes to the store, or to a container's cgroup files, there is nothing but more of the same.
+        """
+        log = self.engine.place / "strace.log"
+        self._run([self.strace, "-o", str(log), "-e", f"trace={COMMAND_CALLS}", *self.engine.command(*arguments)])
+        return _edges(log)
+
+    def shim_points(self, *arguments: str) -> list[Point]:
+        """Return the same for the command's shim."""
+        self._through_wrapper(f"-e trace={SHIM_CALLS}", *arguments)
+        return _edges(self.engine.place / "strace.log")
+
+    def command(self, point: Point, *arguments: str) -> bool:
+        """Run a command whose own process dies at that call; return whether it came to that."""
+        return self._run([self.strace, "-o", "/dev/null", *self._injection(point), *self.engine.command(*arguments)])
+
+    def shim(self, point: Point, *arguments: str) -> bool:
+        """Run a command whose shim dies at that call; return whether it came to that.
 
         The shim is started through a wrapper that puts strace between, as a grandchild (``-D``), so that the shim keeps
         the pid that its launcher knows.
         """
+        self._through_wrapper(" ".join(self._injection(point)), *arguments)
+        log = self.engine.place / "strace.log"
+        return log.exists() and "killed by SIGKILL" in log.read_text()
+
+    def _through_wrapper(self, options: str, *arguments: str) -> None:
         wrapper, log = self.engine.place / "shim-python", self.engine.place / "strace.log"
         log.unlink(missing_ok=True)
-        tracer = " ".join([*self._tracer(SHIM_CALLS, number, str(log)), "-D"])
-        wrapper.write_text(f'#!/bin/sh\nexec {tracer} {self._python()} "$@"\n')
+        wrapper.write_text(f'#!/bin/sh\nexec {self.strace} -D -o {log} {options} {self._python()} "$@"\n')
         wrapper.chmod(0o755)
         program = _AS_SHIM.format(wrapper=str(wrapper))
         self._run([self._python(), "-c", program, *self.engine.command(*arguments)[1:]])
-        return log.exists() and "killed by SIGKILL" in log.read_text()
 
-    def _tracer(self, calls: str, number: int, log: str = "/dev/null") -> list[str]:
-        return [self.strace, "-o", log, "-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={number}"]
+    def _injection(self, point: Point) -> list[str]:
+        inject = f"inject={point.call}:signal=KILL:when={point.number}"
+        return ["-e", f"trace={point.call}", "-e", inject]
 
     def _run(self, command: list[str]) -> bool:
         done = subprocess.run(
@@ -66,3 +94,16 @@ class Killer:
 
     def _python(self) -> str:
         return os.fspath(Path(self.engine.command()[0]).parent / "python")
+
+
+def _edges(log: Path) -> list[Point]:
+    """Return where rows of one call begin and end in strace's output."""
+    lines = [line for line in log.read_text().splitlines() if "(" in line and not line.startswith(("---", "+++"))]
+    counts: Counter[str] = Counter()
+    points = []
+    for line in lines:
+        name = line.partition("(")[0].split()[-1]
+        counts[name] += 1
+        points.append(Point(name, counts[name]))
+    rows = [list(row) for _name, row in itertools.groupby(points, key=lambda point: point.call)]
+    return list(dict.fromkeys(edge for row in rows for edge in (row[0], row[-1])))

@@ -32,6 +32,8 @@ def everything(engine: Engine) -> None:
     for record in containers.unfinished(engine.store.connection):
         if record.worker is None or not alive(record.worker):
             failed += _tolerant(engine, record.id, _finish_removal)
+    for container_id in set(os.listdir(engine.layout.state / "locks")) - containers.ids(engine.store.connection):
+        failed += _tolerant(engine, container_id, _nothing_more)
     for sentence in failed:
         complain(f"what an earlier command left is still there: {sentence}")
 
@@ -76,6 +78,10 @@ def _finish_removal(engine: Engine, container_id: str) -> None:
     record = _find(engine, container_id)
     if record is not None and record.phase != "ready":
         erase.ended(engine, record)
+
+
+def _nothing_more(_engine: Engine, _container_id: str) -> None:
+    """Leave it at the lock: a removal was killed when nothing but its file was left, and `_tolerant` forgets that."""
 
 
 def _find(engine: Engine, container_id: str) -> Record | None:

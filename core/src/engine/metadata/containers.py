@@ -105,6 +105,11 @@ def everything(connection: sqlite3.Connection) -> list[Record]:
     return sorted(map(_decode, rows), key=lambda record: -record.created)
 
 
+def ids(connection: sqlite3.Connection) -> set[str]:
+    """Return the ID of every container."""
+    return {container_id for (container_id,) in connection.execute("SELECT id FROM containers")}
+
+
 def unfinished(connection: sqlite3.Connection) -> list[Record]:
     """Return the records that somebody is, or was, creating or removing."""
     rows = connection.execute(
