@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import signal
 import time
 
 import pytest
@@ -105,3 +106,21 @@ def test_a_container_that_starts_meanwhile_is_not_pruned(own_box: Box) -> None:
         else:
             assert "there is no container" in errors
             assert names(own_box) == set()
+
+
+def test_rm_looks_again_once_it_has_the_lock(own_box: Box) -> None:
+    """A container that was started while `rm` waited for it runs on: `rm` is held still in between."""
+    with own_box.to_be_removed() as name:
+        own_box("run", "--name", name, own_box.image, "sh", "-c", "test -e /kept && exec sleep 600; echo x >/kept")
+        container = Container(own_box, name)
+        with (own_box.root.state / "locks" / container.inspect()["Id"]).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            removing = own_box.root.popen("rm", name, stderr=-1)
+            time.sleep(1)  # it has seen that the container does not run, and waits
+            removing.send_signal(signal.SIGSTOP)
+        own_box.done("start", name)
+        removing.send_signal(signal.SIGCONT)
+        errors = removing.communicate(timeout=30)[1]
+        assert removing.returncode != 0
+        assert "is running" in errors
+        assert container.sh("cat /kept") == "x\n"
