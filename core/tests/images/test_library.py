@@ -31,6 +31,7 @@ from core.tests.images.unpacking import tree
 from engine.contracts.storage import SnapshotKind
 from engine.errors import Conflict, EngineError, ImageError, InvalidInput, NotFound
 from engine.images.library import Library
+from engine.images.locks import locked
 from engine.linux.processes import identity
 from engine.metadata import containers
 from engine.metadata.containers import Record
@@ -346,6 +347,16 @@ def test_a_load_that_cannot_be_unpacked_leaves_nothing(
     with pytest.raises(ImageError, match=r"layer 2 of 2 .* unpacks to"):
         library.ensure_unpacked(loaded.image, overlay, "overlay")
     assert SnapshotKind.ACTIVE not in snapshots(overlay).values()
+
+
+def test_a_collection_removes_the_lock_of_a_process_that_was_killed_before_it_unpacked(library: Library) -> None:
+    """Between taking a layer's lock and preparing its snapshot there is nothing but the lock's file to find."""
+    held, free = library.content.locks / "overlay-sha256-1", library.content.locks / "overlay-sha256-2"
+    free.touch()
+    with locked(held, remove=True):
+        assert library.collect({}).abandoned == 1
+        assert held.exists()
+    assert list(library.content.locks.iterdir()) == []
 
 
 @pytest.mark.parametrize("milliseconds", [1, 10, 20, 40, 80])

@@ -154,8 +154,8 @@ class ContentStore:
         self.path(digest).unlink(missing_ok=True)
 
     def remove_abandoned(self) -> int:
-        """Remove what killed processes left in ``ingest/``; return how many there were."""
-        return sum(remove_abandoned(path) for path in self._ingests.iterdir())
+        """Remove what killed processes left in ``ingest/`` and ``locks/``; return how many files there were."""
+        return sum(remove_abandoned(path) for place in (self._ingests, self.locks) for path in place.iterdir())
 
 
 @contextmanager
