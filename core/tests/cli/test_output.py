@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.cli import output, words
+from engine.cli import columns, output, words
 from engine.errors import InvalidInput
 
 ROWS = [{"ID": "1", "Names": "web", "Extra": {"A": [1, 2]}}, {"ID": "22", "Names": "a very long name", "Extra": True}]
@@ -56,7 +56,28 @@ def test_a_deep_field() -> None:
 def test_a_narrow_terminal_cuts_the_column_that_gives_way() -> None:
     lines = output.table(ROWS, HEADINGS, width=16, flexible="Names")
     assert lines == ["ID   NAMES", "1    web", "22   a very lon…"]
-    assert output.table(ROWS, HEADINGS, width=5, flexible="Names")[2] == "22   a very …"
+    assert output.table(ROWS, HEADINGS, width=5, flexible="Names")[2] == "22  …"
+
+
+def test_what_is_too_much_for_one_column_is_taken_off_the_widest() -> None:
+    row = {"A": "a" * 30, "B": "b" * 20, "C": "c" * 10}
+    headings = {name: name for name in row}
+    for width in range(1, 70):
+        for flexible in ("", "A", "C"):
+            lines = output.table([row], headings, width, flexible)
+            assert max(map(len, lines)) <= width
+    [_, line] = output.table([row], headings, 46, "A")
+    assert [len(cell) for cell in line.split()] == [10, 20, 10]
+    [_, line] = output.table([row], headings, 40, "C")
+    assert [len(cell) for cell in line.split()] == [13, 13, 8]
+
+
+def test_wide_characters_take_two_columns_and_combining_ones_none() -> None:
+    rows = [{"ID": "東京", "Names": "x"}, {"ID": "e\u0301", "Names": "y"}, {"ID": "ab", "Names": "東京都庁"}]
+    assert output.table(rows, HEADINGS) == ["ID     NAMES", "東京   x", "e\u0301      y", "ab     東京都庁"]
+    assert columns.cut("東京都庁", 6) == "東京…"
+    assert columns.cut("東京都庁", 8) == "東京都庁"
+    assert columns.width(columns.cut("e\u0301" * 20, 10)) == 10
 
 
 def test_nothing_steers_the_terminal() -> None:
@@ -92,3 +113,8 @@ def test_sizes(count: int, text: str) -> None:
 def test_spans(seconds: float, text: str) -> None:
     assert words.span(seconds) == text
     assert words.age(seconds) == f"{text} ago"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (59.6, "1m00s"), (125, "2m05s"), (12_000, "3h20m")])
+def test_brief_spans(seconds: float, text: str) -> None:
+    assert words.brief(seconds) == text

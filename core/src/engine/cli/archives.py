@@ -2,13 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
 from engine.cli.output import write_bytes
 from engine.cli.places import open_engine
+from engine.cli.progress import Progress
 from engine.errors import EngineError, InvalidInput
 
 app = typer.Typer()
@@ -16,6 +17,7 @@ app = typer.Typer()
 _Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of the output")
 ]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress")]
 
 
 @app.command("save")
@@ -23,6 +25,7 @@ def save(
     ctx: typer.Context,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names, or IDs or their beginnings")],
     output: _Output = None,
+    quiet: _Quiet = False,
 ) -> None:
     """Write images to an archive that `engine load`, Docker, Podman and skopeo read: docker-archive and OCI in one.
 
@@ -30,8 +33,8 @@ def save(
     engine save -o app.tar app:1.0 app:1.1
     """
     _refuse_terminal(output)
-    with open_engine(ctx) as engine:
-        _put(engine.library.save(images), output)
+    with open_engine(ctx) as engine, _progress(output, quiet=quiet) as progress:
+        _put(_told(engine.library.save(images), ", ".join(images), progress), output)
 
 
 @app.command("export")
@@ -39,6 +42,7 @@ def export(
     ctx: typer.Context,
     container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")],
     output: _Output = None,
+    quiet: _Quiet = False,
 ) -> None:
     """Write the files of a container, running or not, to a tar archive. What is in its mounts is left out.
 
@@ -48,8 +52,22 @@ def export(
     from engine.containers.committing import export as archive
 
     _refuse_terminal(output)
-    with open_engine(ctx) as engine:
-        _put(archive(engine, container), output)
+    with open_engine(ctx) as engine, _progress(output, quiet=quiet) as progress:
+        _put(_told(archive(engine, container), container, progress), output)
+
+
+def _progress(output: str | None, *, quiet: bool) -> Progress:
+    """Return the progress, which is silent for an archive in a pipe: who reads it may use the same terminal."""
+    return Progress(quiet=quiet or output is None)
+
+
+def _told(chunks: Iterable[bytes], what: str, progress: Progress) -> Iterator[bytes]:
+    """Yield the chunks, and tell how many bytes have gone."""
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        progress(what, done)
 
 
 def _refuse_terminal(output: str | None) -> None:

@@ -95,13 +95,13 @@ def load(
     if not source and not file and os.isatty(0):
         raise InvalidInput("nothing to load: the standard input is a terminal", fix="Name a file, or pipe one in.")
     wanted = _platform(platform)
-    with open_engine(ctx) as engine, Progress() as progress:
+    with open_engine(ctx) as engine, Progress(quiet=quiet) as progress:
         loaded = engine.library.load(
             source or file or "-",
             _transports(engine),
             platform=wanted,
             storage=_storage(engine, storage),
-            progress=(lambda *_: None) if quiet else progress,
+            progress=progress,
         )
     for one in loaded:
         if quiet:
@@ -122,6 +122,7 @@ def import_(
         list[str] | None, typer.Option("--change", "-c", metavar="LINE", help="A Dockerfile's line, as 'CMD [\"sh\"]'")
     ] = None,
     message: Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="What the history says")] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress")] = False,
     storage: Storage = None,
 ) -> None:
     """Make an image of a root filesystem's tarball, compressed with gzip, zstd or not, and print its ID.
@@ -129,7 +130,7 @@ def import_(
     \b
     mmdebstrap --variant=minbase bookworm - | engine import - debian:12 -c 'CMD ["bash"]'
     """
-    with open_engine(ctx) as engine, Progress() as progress:
+    with open_engine(ctx) as engine, Progress(quiet=quiet) as progress:
         loaded = engine.library.import_rootfs(
             source,
             name,

@@ -26,6 +26,7 @@ def commit(
     change: Annotated[
         list[str] | None, typer.Option("--change", "-c", metavar="LINE", help="A Dockerfile's line, as 'CMD [\"sh\"]'")
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress")] = False,
 ) -> None:
     """Make an image of a container: its image, and what it changed. It stands still meanwhile. Prints the image's ID.
 
@@ -34,7 +35,7 @@ def commit(
     """
     from engine.containers.committing import commit as make
 
-    with open_engine(ctx) as engine, Progress() as progress:
+    with open_engine(ctx) as engine, Progress(quiet=quiet) as progress:
         made = make(
             engine, container, name, changes=tuple(change or ()), author=author, message=message, progress=progress
         )

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from engine.cli import columns
 from engine.errors import InvalidInput
 
 TABLE, JSON = "table", "json"
@@ -57,44 +58,52 @@ def write_rows(
         for row in rows:
             write(json.dumps(row, ensure_ascii=False))
     elif form == TABLE:
-        width = 0 if whole or not sys.stdout.isatty() else terminal_width()
-        for line in table(rows, headings, width, flexible):
-            write(line)
+        _write_table(rows, headings, flexible, whole=whole)
     elif form.startswith("table "):
-        _write_chosen(rows, headings, form.removeprefix("table "))
+        _write_table(rows, _chosen(rows, headings, form.removeprefix("table ")), whole=whole)
     else:
         for row in rows:
             write(render(form, row))
 
 
-def _write_chosen(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], form: str) -> None:
-    """Print ``table {{.A}}\\t{{.B}}``: these fields, in columns."""
-    names = [match[2] for match in _FIELD.finditer(form)]
-    chosen = {name: headings.get(name, name.upper()) for name in names}
-    for row in rows or [{}]:
-        for name in names if row else ():
-            _value(row, name)
-    for line in table(rows, chosen, 0, ""):
+def _write_table(
+    rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], flexible: str = "", *, whole: bool = False
+) -> None:
+    for line in table(rows, headings, 0 if whole or not sys.stdout.isatty() else terminal_width(), flexible):
         write(line)
+
+
+def _chosen(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], form: str) -> Mapping[str, str]:
+    """Return the headings for ``table {{.A}}\\t{{.B}}``: these fields, in columns. Raises `InvalidInput`."""
+    names = [match[2] for match in _FIELD.finditer(form)]
+    for row in rows:
+        for name in names:
+            _value(row, name)
+    return {name: headings.get(name, name.upper()) for name in names}
 
 
 def table(
     rows: Iterable[Mapping[str, Any]], headings: Mapping[str, str], width: int = 0, flexible: str = ""
 ) -> list[str]:
-    """Return the lines of a table. ``width`` 0 is no limit; else the column ``flexible`` gives way."""
+    """Return the lines of a table. ``width`` 0 is no limit; else the column ``flexible`` gives way, then the widest."""
     cells = [list(headings.values()), *([printable(str(row.get(name, ""))) for name in headings] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(headings))]
-    if width and flexible in headings:
-        column = list(headings).index(flexible)
-        excess = sum(widths) + _GAP * (len(widths) - 1) - width
-        widths[column] = max(_NARROWEST, widths[column] - max(0, excess))
+    widths = [max(columns.width(line[column]) for line in cells) for column in range(len(headings))]
+    if width:
+        first = [*headings].index(flexible) if flexible in headings else -1
+        _narrow(widths, sum(widths) + _GAP * (len(widths) - 1) - width, first)
     gap = " " * _GAP
-    return [gap.join(f"{_cut(cell, size):{size}}" for cell, size in zip(line, widths, strict=True)).rstrip()
-            for line in cells]  # fmt: skip
+    lines = (gap.join(columns.pad(columns.cut(cell, size), size) for cell, size in zip(line, widths, strict=True))
+             for line in cells)  # fmt: skip
+    return [columns.cut(line.rstrip(), width) if width else line.rstrip() for line in lines]
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def _narrow(widths: list[int], excess: int, first: int) -> None:
+    """Take what is too much off the column ``first`` (-1: none), then off whichever is the widest."""
+    for _ in range(excess):
+        narrowed = first if first >= 0 and widths[first] > _NARROWEST else widths.index(max(widths))
+        if widths[narrowed] <= _NARROWEST:
+            return
+        widths[narrowed] -= 1
 
 
 def printable(text: str) -> str:

@@ -1,16 +1,20 @@
 """`engine run` and `engine create`."""
 
 import os
-from typing import Annotated, Unpack
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
 from engine.cli.output import write
 from engine.cli.places import open_engine
+from engine.cli.progress import Progress
 from engine.cli.run_flags import RunFlags, takes_flags
 from engine.cli.run_options import options_of
 from engine.errors import InvalidInput
 from engine.spec.options import RunOptions
+
+if TYPE_CHECKING:
+    from engine.metadata.containers import Record
 
 app = typer.Typer()
 
@@ -51,10 +55,15 @@ def run(
     traced = trace or bool(trace_file)
     if traced:
         _begin_trace(trace_file)
-    with open_engine(ctx) as engine:
-        code = run_container(
-            engine, options, detach_keys=keys, created=lambda record: write(record.id) if options.detach else None
-        )
+    with open_engine(ctx) as engine, Progress() as progress:
+        engine.progress = progress
+
+        def created(record: "Record") -> None:
+            progress.end()
+            if options.detach:
+                write(record.id)
+
+        code = run_container(engine, options, detach_keys=keys, created=created)
     if traced:
         _end_trace(tree=trace, file=trace_file)
     return code
@@ -87,9 +96,11 @@ def create(ctx: typer.Context, image: _Image, command: _Command = None, **flags:
     from engine.containers import recover
     from engine.containers.creating import create as create_container
 
-    with open_engine(ctx) as engine:
+    with open_engine(ctx) as engine, Progress() as progress:
+        engine.progress = progress
         recover.everything(engine)
-        write(create_container(engine, options).id)
+        record = create_container(engine, options)
+    write(record.id)
 
 
 def _check_terminal(options: RunOptions) -> None:

@@ -52,6 +52,15 @@ def clock(seconds: float) -> str:
     return f"{days}-{hour:02}:{minute:02}:{second:02}" if days else f"{hour:02}:{minute:02}:{second:02}"
 
 
+def brief(seconds: float) -> str:
+    """Return a span in as few characters as say it: "8s", "2m05s", "3h20m"."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minute:02}m"
+    return f"{minute}m{second:02}s" if minute else f"{second}s"
+
+
 def seconds_of(moment: str) -> float:
     """Return RFC 3339 as seconds since the epoch, 0 for "" and for what is none: images say what they like."""
     try:

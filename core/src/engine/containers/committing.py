@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from engine.errors import NotFound, Unsupported
 from engine.images import changes as dockerfile
 from engine.images.files import FileReader
 from engine.images.layering import layer
+from engine.images.progress import Progress, silent
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.spec.environment import merge_env
@@ -31,7 +32,7 @@ def commit(
     changes: Sequence[str] = (),
     author: str = "",
     message: str = "",
-    progress: Callable[[str, int], None] = lambda *_: None,
+    progress: Progress = silent,
 ) -> str:
     """Make an image of a container and return its ID. A running container stands still meanwhile.
 

@@ -54,7 +54,7 @@ def _unpacked(engine: Engine, base: Base, storage: str) -> str | None:
     """Unpack the image for the storage driver where that was not done yet; return the snapshot to prepare upon."""
     if base.image is None:
         return None
-    return engine.library.ensure_unpacked(base.image, engine.storage(storage), storage)
+    return engine.library.ensure_unpacked(base.image, engine.storage(storage), storage, engine.progress)
 
 
 def _write_bundle(directory: Path, draft: Draft) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine import plugins
 from engine.containers.layout import Layout
 from engine.errors import NotFound
+from engine.images.progress import Progress, silent
 from engine.metadata.store import Store
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Engine:
     ``until_exit`` leaves that connection open to the process's own end, when leaving the context: the last one to close
     a store copies its log into the database and waits for the disk several times, which a kill does without harm and
     the next command does not need. With ``looking`` nothing is made: no directory, and the store is only read.
+    ``progress`` is told of what takes long.
     """
 
     def __init__(self, settings: Settings, *, until_exit: bool = False, looking: bool = False) -> None:
@@ -38,6 +40,7 @@ class Engine:
         self.layout = Layout(Path(settings.root), Path(settings.state))
         if not looking:
             self.layout.make()
+        self.progress: Progress = silent
         self._chosen: dict[tuple[str, str, tuple[tuple[str, str], ...]], plugins.Chosen] = {}
 
     def __enter__(self) -> Engine:

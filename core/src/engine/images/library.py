@@ -10,7 +10,7 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -19,6 +19,7 @@ from engine.errors import Conflict, InvalidInput, NotFound
 from engine.images import reference
 from engine.images.content import ContentStore
 from engine.images.image import Image, ImageSummary, inspected, manifest_of, read_image, summary
+from engine.images.progress import Progress, silent
 from engine.metadata import containers, images
 from engine.metadata.images import ImageRow
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from engine.spec.image import History, RunConfig
 
 STANDARD_INPUT = "-"
-Progress = Callable[[str, int], None]
-"""Called with a word for what is being worked on and how many bytes of it are done; many times a second."""
 
 
 class Removed(NamedTuple):
@@ -103,7 +102,7 @@ class Library:
         *,
         platform: Platform | None = None,
         storage: tuple[str, StorageDriver] | None = None,
-        progress: Progress = lambda *_: None,
+        progress: Progress = silent,
     ) -> tuple[Loaded, ...]:
         """Take in the images of a file, a directory or (``-``) standard input with the first transport that reads it.
 
@@ -128,7 +127,7 @@ class Library:
         changes: Sequence[str] = (),
         message: str = "",
         storage: tuple[str, StorageDriver] | None = None,
-        progress: Progress = lambda *_: None,
+        progress: Progress = silent,
     ) -> Loaded:
         """Make an image of a root filesystem's tarball (a file, or ``-``), compressed with gzip, zstd or not.
 
@@ -149,7 +148,7 @@ class Library:
         config: RunConfig,
         step: History,
         name: str | None = None,
-        progress: Progress = lambda *_: None,
+        progress: Progress = silent,
     ) -> Loaded:
         """Make an image of ``base`` and one more layer, an uncompressed archive; see `Loader.add_layer`.
 
@@ -174,7 +173,7 @@ class Library:
         return tuple(layer.size for layer in manifest_of(self.content, image).layers)
 
     def ensure_unpacked(
-        self, image: Image, driver: StorageDriver, name: str, progress: Progress = lambda *_: None
+        self, image: Image, driver: StorageDriver, name: str, progress: Progress = silent
     ) -> str | None:
         """Return the committed snapshot a container's is prepared on, unpacking what is missing; None without layers.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
@@ -24,6 +24,7 @@ from engine.images.content import ContentStore, full_disk
 from engine.images.garbage import collect
 from engine.images.image import Image, manifest_of, read_image
 from engine.images.leases import Lease
+from engine.images.progress import Progress, silent
 from engine.images.reference import Reference, parse
 from engine.images.sink import StoreSink
 from engine.images.unpacking import Unpacker
@@ -44,7 +45,6 @@ from engine.spec.tar import TarReader
 from engine.spec.tarheader import TarError
 
 _GET_AGAIN = "Get the image again: it was cut short, changed on its way, or written by a broken tool."
-Progress = Callable[[str, int], None]
 
 
 class Loaded(NamedTuple):
@@ -60,7 +60,7 @@ class Loader(NamedTuple):
     content: ContentStore
     connection: sqlite3.Connection
     unpacker: Unpacker | None = None
-    progress: Progress = lambda *_: None
+    progress: Progress = silent
 
     def fetch(self, transport: Transport, source: Source, platform: Platform | None) -> tuple[Loaded, ...]:
         """Take in the source's images for the platform (None: this machine's). Errors as `Transport.fetch`."""
@@ -102,6 +102,7 @@ class Loader(NamedTuple):
                 for chunk in layer:
                     ingest.write(chunk)
                     self.progress("the layer", ingest.size)
+                self.progress("the layer", ingest.size, ingest.size)
                 lease.protect(ingest.digest)
                 made = ingest.commit()
             document = base.config._replace(

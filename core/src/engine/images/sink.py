@@ -11,15 +11,13 @@ from engine.contracts.transport import Blob, ContentSink
 from engine.images.compression import CHUNK, is_compressed, uncompressed
 from engine.images.content import ContentStore, full_disk
 from engine.images.leases import Lease
-
-Progress = Callable[[str, int], None]
-"""Called with a word for what is being taken in (a digest, a file's name) and how many bytes of it are done."""
+from engine.images.progress import Progress, silent
 
 
 class StoreSink(ContentSink):
     """A sink over a content store. Use as a context manager: it closes the anonymous files it made."""
 
-    def __init__(self, store: ContentStore, lease: Lease, progress: Progress = lambda *_: None) -> None:
+    def __init__(self, store: ContentStore, lease: Lease, progress: Progress = silent) -> None:
         self._store = store
         self._lease = lease
         self._progress = progress
@@ -44,9 +42,10 @@ class StoreSink(ContentSink):
         with full_disk(f"to keep {what}"), self._store.ingest() as ingest:
             while chunk := read(CHUNK):
                 ingest.write(chunk)
-                self._progress(what, ingest.size)
+                self._progress(what, ingest.size, size or 0)
                 if size is not None and ingest.size > size:
                     break
+            self._progress(what, ingest.size, ingest.size)
             self._lease.protect(ingest.digest)
             return Blob(*ingest.commit(digest=digest, size=size, what=what))
 
@@ -61,5 +60,6 @@ class StoreSink(ContentSink):
                 copy.write(chunk)
                 done += len(chunk)
                 self._progress(what, done)
+        self._progress(what, done, done)
         copy.seek(0)
         return copy

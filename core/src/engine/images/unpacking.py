@@ -7,10 +7,11 @@ the next one to come removes it and begins again, and so does `engine.images.gar
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from engine.contracts.storage import SnapshotKind, StorageDriver
 from engine.errors import StateError
@@ -18,12 +19,11 @@ from engine.images.content import ContentStore
 from engine.images.image import Image, manifest_of
 from engine.images.leases import Lease
 from engine.images.locks import locked
+from engine.images.progress import Progress, silent
 from engine.metadata import images
 from engine.spec.descriptor import Descriptor
 
 ACTIVE_PREFIX = "unpack-"
-Progress = Callable[[str, int], None]
-"""Called with the layer ("layer 2 of 5 …") and how many uncompressed bytes of it are written."""
 
 
 class Unpacker(NamedTuple):
@@ -33,7 +33,7 @@ class Unpacker(NamedTuple):
     driver: StorageDriver
     content: ContentStore
     connection: sqlite3.Connection
-    progress: Progress = lambda *_: None
+    progress: Progress = silent
 
     def unpack(self, image: Image, lease: Lease | None = None) -> str | None:
         """Unpack what is missing of the image; return the top snapshot's name, None for an image without layers.
@@ -76,14 +76,28 @@ class Unpacker(NamedTuple):
             try:
                 self.driver.prepare(key, parent)
                 target = self.driver.unpack_target(key)
-                unpack_layer(file, target, diff_id, what, lambda done: self.progress(what, done))
+                unpack_layer(file, target, diff_id, what, self._reporter(file, layer.size, what))
                 self.driver.commit(key, name)
             except BaseException:
                 self.driver.remove(key)
                 raise
+        self.progress(_unpacking(what), layer.size, layer.size)
+
+    def _reporter(self, file: BinaryIO, size: int, what: str) -> Callable[[int], None]:
+        """Return a function that reports how much of the layer as it is stored was read: its whole is known."""
+
+        def report(_uncompressed: int) -> None:
+            position = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+            self.progress(_unpacking(what), min(position, size - 1), size)
+
+        return report
 
     def _is_committed(self, name: str) -> bool:
         return any(one.name == name and one.kind is SnapshotKind.COMMITTED for one in self.driver.snapshots())
+
+
+def _unpacking(what: str) -> str:
+    return f"unpacking {what}"
 
 
 def active_key(name: str) -> str:
