@@ -31,8 +31,8 @@ from core.tests.images.unpacking import tree
 from engine.contracts.storage import SnapshotKind
 from engine.errors import Conflict, EngineError, ImageError, InvalidInput, NotFound
 from engine.images.library import Library
-from engine.images.locks import locked
 from engine.linux.processes import identity
+from engine.locks import locked
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.metadata.store import Store

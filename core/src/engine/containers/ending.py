@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine import plugins
-from engine.containers import erase, locks, status
+from engine.containers import erase, status
 from engine.containers.console import Console
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
@@ -50,7 +50,7 @@ def settle(engine: Engine, record: Record, ended: Exit) -> None:
     """Tell of a container's end, and remove it if it was started with ``--rm``."""
     tell(Topic.DIE, record, exitCode=str(ended.code))
     if record.options.get("rm"):
-        with locks.locked(engine.layout, record.id):
+        with engine.locked(record.id):
             erase.ended(engine, record)
         tell(Topic.DESTROY, record)
 

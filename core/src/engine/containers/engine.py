@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import plugins
+from engine import locks, plugins
 from engine.containers.layout import Layout
-from engine.errors import NotFound
+from engine.errors import Conflict, NotFound
 from engine.images.progress import Progress, silent
 from engine.metadata.store import Store
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from engine.settings import Settings
 
 NO_OPTIONS: Mapping[str, str] = {}
+_PATIENCE = 60.0
+"""Seconds that a command waits for another that works on the same container."""
 
 
 class Engine:
@@ -56,6 +59,22 @@ class Engine:
         self.__dict__.pop("library", None)
         if store is not None:
             store.close()
+
+    @contextmanager
+    def locked(self, container_id: str) -> Iterator[None]:
+        """Hold the container's lock for the body: one command at a time changes it.
+
+        Whoever only looks (`ps`, `inspect`, `logs`), and `exec`, never takes it, so a command that hangs on one
+        container holds up none of them. Raises `Conflict` when another command has it for longer than a minute.
+        """
+        path = self.layout.lock(container_id)
+        with locks.locked(path, patience=_PATIENCE) as got:
+            if not got:
+                raise Conflict(
+                    f"another command has been working on container {container_id[:12]} for more than a minute",
+                    fix=f"Wait for it, or find who holds the lock: `fuser {path}`.",
+                )
+            yield
 
     @cached_property
     def store(self) -> Store:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 
-from engine.containers import locks
 from engine.containers.engine import Engine
 from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
-from engine.metadata.store import StoreFull
+from engine.metadata.transactions import StoreFull
 
 
 def ended(engine: Engine, record: Record) -> None:
@@ -28,7 +27,7 @@ def ended(engine: Engine, record: Record) -> None:
     _remove_tree(engine.layout.container(record.id))
     with engine.store.transaction() as connection:
         containers.delete(connection, record.id)
-    locks.forget(engine.layout, record.id)
+    engine.layout.lock(record.id).unlink(missing_ok=True)
 
 
 def _remove_tree(path: os.PathLike[str]) -> None:

@@ -34,6 +34,10 @@ class Layout:
         """Return a container's state directory."""
         return self.state / "containers" / container_id
 
+    def lock(self, container_id: str) -> Path:
+        """Return the file that whoever changes the container holds under flock(2)."""
+        return self.state / "locks" / container_id
+
     def make(self) -> None:
         """Make the directories, for their owner alone. Raises `EngineError` where that is not possible."""
         if (self.root / "cache").is_dir() and (self.state / "locks").is_dir():  # the last of each that is made

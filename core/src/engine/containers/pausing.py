@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from engine.containers import groups, locks, status
+from engine.containers import groups, status
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -25,7 +25,7 @@ def pause(engine: Engine, wanted: str) -> None:
     ten seconds (then everything goes on), `Unsupported` without a freezer.
     """
     record = containers.find(engine.store.connection, wanted)
-    with locks.locked(engine.layout, record.id):
+    with engine.locked(record.id):
         state = status.of(engine.layout, record).state
         if state == "paused":
             raise Conflict(
@@ -40,7 +40,7 @@ def pause(engine: Engine, wanted: str) -> None:
 def unpause(engine: Engine, wanted: str) -> None:
     """Let a paused container go on. Raises `Conflict` when it is not paused."""
     record = containers.find(engine.store.connection, wanted)
-    with locks.locked(engine.layout, record.id):
+    with engine.locked(record.id):
         if status.of(engine.layout, record).state != "paused":
             raise Conflict(f"container {record.name!r} is not paused", fix="`engine ps -a` shows what it does.")
         groups.thaw(engine.layout, record.id)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from engine import locks
 from engine.actions import execute
-from engine.containers import erase, locks, status
+from engine.containers import erase, status
 from engine.containers.engine import Engine
 from engine.errors import EngineError, NotFound
 from engine.linux.processes import alive
@@ -93,11 +94,11 @@ def _find(engine: Engine, container_id: str) -> Record | None:
 
 def _tolerant(engine: Engine, container_id: str, work: Callable[[Engine, str], None]) -> list[str]:
     try:
-        with locks.locked(engine.layout, container_id, wait=False) as got:
+        with locks.locked(engine.layout.lock(container_id), patience=0) as got:
             if got:
                 work(engine, container_id)
                 if _find(engine, container_id) is None:
-                    locks.forget(engine.layout, container_id)
+                    engine.layout.lock(container_id).unlink(missing_ok=True)
     except (EngineError, OSError) as error:
         return [str(error)]
     return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.containers import erase, locks, recover, status, stopping
+from engine.containers import erase, recover, status, stopping
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -21,7 +21,7 @@ def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
         if not force:
             raise _running(record)
         stopping.kill_and_wait(engine, record)
-    with locks.locked(engine.layout, record.id):
+    with engine.locked(record.id):
         recover.run_ended(engine, record.id)
         if status.of(engine.layout, record).running:  # another command had the lock before, and started it
             raise _running(record)

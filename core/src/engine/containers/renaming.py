@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.containers import locks, naming
+from engine.containers import naming
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -21,7 +21,7 @@ def rename(engine: Engine, wanted: str, name: str) -> None:
     found = containers.find(engine.store.connection, wanted)
     if found.name == name:
         raise Conflict(f"container {name!r} has that name already", fix="Choose another name.")
-    with locks.locked(engine.layout, found.id), engine.store.transaction() as connection:
+    with engine.locked(found.id), engine.store.transaction() as connection:
         record = containers.find(connection, found.id)
         renamed = replace(record, name=name, options={**record.options, "name": name})
         containers.rename(connection, renamed)

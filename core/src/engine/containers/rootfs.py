@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from engine.actions.base import Slots
 from engine.actions.rootfs import mounted
 from engine.actions.sharing import TakeMount
-from engine.containers import locks, status
+from engine.containers import status
 from engine.containers.engine import Engine
 from engine.errors import Conflict
 from engine.linux import processes
@@ -30,7 +30,7 @@ def bare(engine: Engine, record: Record) -> Iterator[int]:
 
     Raises `Conflict` while the container starts or ends.
     """
-    with locks.locked(engine.layout, record.id):
+    with engine.locked(record.id):
         now = status.of(engine.layout, record)
         fd = _clone(engine, record, now) if now.running else _mount(engine, record)
         try:
@@ -42,7 +42,7 @@ def bare(engine: Engine, record: Record) -> Iterator[int]:
 @contextmanager
 def inhabited(engine: Engine, record: Record) -> Iterator[int]:
     """Give a descriptor of the root as the container itself has it: with its mounts while it runs. Else as `bare`."""
-    with locks.locked(engine.layout, record.id):
+    with engine.locked(record.id):
         now = status.of(engine.layout, record)
         fd = _enter(engine, record, now) if now.running else _mount(engine, record)
         try:

@@ -7,14 +7,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.containers import status
+from engine.containers import groups, status
 from engine.containers.engine import Engine
 from engine.contracts.cgroup import Capability
 from engine.errors import EngineError
 from engine.linux import cgroups
 from engine.linux.cgroups import Group
 from engine.metadata.containers import Record
-from engine.spec.options import RunOptions
 
 
 @contextmanager
@@ -25,10 +24,9 @@ def still(engine: Engine, record: Record) -> Iterator[None]:
     A cgroup driver that cannot freeze leaves the container running. Raises `EngineError` when a process cannot be
     frozen.
     """
-    driver = engine.cgroup(record.cgroup)
-    group = driver.group(record.id, parent=RunOptions.from_plain(record.options).cgroup_parent)
-    running = status.of(engine.layout, record).running
-    if not running or Capability.FREEZE not in driver.capabilities or cgroups.frozen(group):
+    group = groups.of(engine.layout, record.id)
+    freezes = Capability.FREEZE in engine.cgroup(record.cgroup).capabilities
+    if group is None or not freezes or not status.of(engine.layout, record).running or cgroups.frozen(group):
         yield
         return
     engine.close()  # a process is forked, which must not have the store open

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import client, failing, locks, planning, recover, status, stopping, tracing
+from engine.containers import client, failing, planning, recover, status, stopping, tracing
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -42,7 +42,7 @@ def start(engine: Engine, record: Record, *, attach: bool, shim: Launched | None
     """
     shim = shim or launch()
     try:
-        with locks.locked(engine.layout, record.id):
+        with engine.locked(record.id):
             return _start(engine, record, shim, attach=attach)
     except BaseException:
         shim.close()

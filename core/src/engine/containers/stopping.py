@@ -8,7 +8,7 @@ import select
 import signal
 from time import monotonic, sleep
 
-from engine.containers import client, groups, locks, recover, status
+from engine.containers import client, groups, recover, status
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -104,7 +104,7 @@ def _without_shim(engine: Engine, record: Record) -> None:
     for pid in (now.shim, now.pid):
         if pid:
             _kill(pid)
-    with locks.locked(engine.layout, record.id):
+    with engine.locked(record.id):
         if not status.abandoned(engine.layout, record.id):
             raise StateError(f"container {record.name!r} cannot be killed: its shim is pid {now.shim}")
         recover.run_ended(engine, record.id)

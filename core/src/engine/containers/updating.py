@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from engine.containers import groups, locks, status
+from engine.containers import groups, status
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.cgroup import Capability
@@ -38,7 +38,7 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
     refuses now (a memory limit below what is in use).
     """
     found = containers.find(engine.store.connection, wanted)
-    with locks.locked(engine.layout, found.id):
+    with engine.locked(found.id):
         record = containers.find(engine.store.connection, found.id)
         options = replace(RunOptions.from_plain(record.options), **changes)
         check(options)

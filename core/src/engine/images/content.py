@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from engine.errors import EngineError, ImageError, NotFound, StateError
 from engine.images.leases import Leases
-from engine.images.locks import hold_new, remove_abandoned
+from engine.locks import hold_new, remove_abandoned
 from engine.spec.document import MAX_DOCUMENT, is_digest
 
 _DAMAGED = "Load or pull the image again: a blob that is written anew replaces the damaged one."

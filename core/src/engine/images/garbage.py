@@ -13,9 +13,10 @@ from typing import NamedTuple
 from engine.contracts.storage import SnapshotKind, StorageDriver
 from engine.errors import Conflict
 from engine.images.content import ContentStore
-from engine.images.locks import try_locked
 from engine.images.unpacking import ACTIVE_PREFIX, lock_path
+from engine.locks import locked
 from engine.metadata import images
+from engine.metadata.transactions import transaction
 
 _LAYER_PREFIX = "sha256-"
 
@@ -71,13 +72,13 @@ def _sweep(
 
 
 def _forget(connection: sqlite3.Connection, name: str, layer: str) -> None:
-    with images.transaction(connection):
+    with transaction(connection):
         images.forget_unpacked(connection, name, layer)
 
 
 def _remove_abandoned(content: ContentStore, name: str, driver: StorageDriver, key: str) -> bool:
     layer = _LAYER_PREFIX + key.removeprefix(ACTIVE_PREFIX)
-    with try_locked(lock_path(content, name, layer)) as free:
+    with locked(lock_path(content, name, layer), remove=True, patience=0) as free:
         if free:
             driver.remove(key)
         return free

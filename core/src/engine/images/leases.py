@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.images.locks import hold_new, locked, remove_abandoned
+from engine.locks import hold_new, locked, remove_abandoned
 
 
 class Lease:

@@ -22,6 +22,7 @@ from engine.images.image import Image, ImageSummary, inspected, manifest_of, rea
 from engine.images.progress import Progress, silent
 from engine.metadata import containers, images
 from engine.metadata.images import ImageRow
+from engine.metadata.transactions import transaction
 
 if TYPE_CHECKING:
     from engine.contracts.storage import StorageDriver
@@ -74,7 +75,7 @@ class Library:
         if name.digest:
             raise InvalidInput(f"{target!r} has a digest, which cannot be given", fix="Leave out what follows the @.")
         row = self._find(text)
-        with images.transaction(self._connection):
+        with transaction(self._connection):
             images.point(self._connection, name.canonical, row.id)
 
     def remove(self, text: str, *, force: bool = False) -> Removed:
@@ -86,12 +87,12 @@ class Library:
         row = self._find(text)
         name = self._name_of(text, row)
         if name and len(row.names) > 1:
-            with images.transaction(self._connection):
+            with transaction(self._connection):
                 images.unpoint(self._connection, name)
             return Removed((reference.parse_canonical(name).familiar,), ())
         if not force:
             self._refuse_used(text, row, by_id=not name)
-        with images.transaction(self._connection):
+        with transaction(self._connection):
             images.delete(self._connection, row.id)
         return Removed(tuple(reference.parse_canonical(one).familiar for one in row.names), (row.id,))
 

@@ -30,6 +30,7 @@ from engine.images.sink import StoreSink
 from engine.images.unpacking import Unpacker
 from engine.metadata import images
 from engine.metadata.images import ImageRow
+from engine.metadata.transactions import transaction
 from engine.spec.descriptor import (
     CONFIG,
     LAYER,
@@ -156,7 +157,7 @@ class Loader(NamedTuple):
             self.unpacker.unpack(image, lease)
         needs = [digest, *(blob.digest for blob in blobs), *image.snapshots]
         moved = []
-        with images.transaction(self.connection):
+        with transaction(self.connection):
             images.put(self.connection, row._replace(created=image.config.created), needs)
             for name in names:
                 before = images.point(self.connection, name.canonical, row.id)

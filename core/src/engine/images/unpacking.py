@@ -18,9 +18,10 @@ from engine.errors import StateError
 from engine.images.content import ContentStore
 from engine.images.image import Image, manifest_of
 from engine.images.leases import Lease
-from engine.images.locks import locked
 from engine.images.progress import Progress, silent
+from engine.locks import locked
 from engine.metadata import images
+from engine.metadata.transactions import transaction
 from engine.spec.descriptor import Descriptor
 
 ACTIVE_PREFIX = "unpack-"
@@ -64,7 +65,7 @@ class Unpacker(NamedTuple):
         with locked(lock_path(self.content, self.name, name), remove=True):
             if not self._is_committed(name):
                 self._unpack_layer(name, parent, layer, diff_id, what)
-        with images.transaction(self.connection):
+        with transaction(self.connection):
             images.note_unpacked(self.connection, self.name, name)
 
     def _unpack_layer(self, name: str, parent: str | None, layer: Descriptor, diff_id: str, what: str) -> None:

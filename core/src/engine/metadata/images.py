@@ -8,8 +8,7 @@ what no image needs is garbage. The functions run inside the caller's transactio
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import NamedTuple
 
 SCHEMA = (
@@ -146,18 +145,6 @@ def unpacking_drivers(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Return every driver that has a snapshot of an image's layer."""
     rows = connection.execute("SELECT DISTINCT driver FROM unpacked_layers ORDER BY driver")
     return tuple(row[0] for row in rows)
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run a write transaction: committed at the end of the block, rolled back when it raises."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _one(connection: sqlite3.Connection, row: _Columns | None) -> ImageRow | None:

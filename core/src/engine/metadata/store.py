@@ -8,24 +8,18 @@ sqlite.org/pragma.html): what a power cut takes away with it is what the kernel 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from engine.errors import EngineError, StateError
 from engine.metadata import containers, images
+from engine.metadata.transactions import CHECK, transaction
 
 FILE = "engine.db"
 _BUSY_SECONDS = 30.0
-_CHECK = "Check that you may write there and that the disk is not full, or choose another --root."
-_FREE = "Free some space on the disk of --root, by removing containers or images, then run the command again."
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = ((*containers.SCHEMA, *images.SCHEMA),)
 """Statements that lead from each version of the schema (its index) to the next; never edited once released."""
-
-
-class StoreFull(EngineError):
-    """A transaction did not happen for want of space."""
 
 
 class Store:
@@ -44,7 +38,7 @@ class Store:
         except sqlite3.Error as error:
             raise EngineError(
                 f"cannot open the engine's store {path}: {error}",
-                fix=_CHECK,
+                fix=CHECK,
             ) from error
 
     def __enter__(self) -> Store:
@@ -57,28 +51,9 @@ class Store:
         """Close the connection."""
         self.connection.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run a write transaction: committed at the end of the block, rolled back when it raises.
-
-        Raises `StoreFull` when the disk is, `EngineError` when the store cannot be written for another reason.
-        """
-        try:
-            yield from self._transaction()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise StoreFull("the disk of the engine's store is full", fix=_FREE) from error
-            raise EngineError(f"the engine's store cannot be written: {error}", fix=_CHECK) from error
-
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.connection
-            self.connection.execute("COMMIT")
-        except BaseException:
-            if self.connection.in_transaction:  # SQLite has rolled back by itself when the disk is full
-                self.connection.execute("ROLLBACK")
-            raise
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Run a write transaction: see `engine.metadata.transactions`."""
+        return transaction(self.connection)
 
     def _prepare(self) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()

@@ -8,36 +8,27 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
+
+_PAUSE = 0.01
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, remove: bool = False) -> Iterator[None]:
-    """Hold the lock file ``path`` for the body, waiting for whoever has it.
+def locked(path: Path, *, shared: bool = False, remove: bool = False, patience: float | None = None) -> Iterator[bool]:
+    """Hold the lock file ``path`` for the body, and give whether that is so.
 
+    It is always so without ``patience``, which is how many seconds to wait at most for whoever has it; 0 is not at all.
     With ``remove`` the file goes away with its last user: right for locks whose names come and go, and only together
     with an exclusive lock.
     """
-    mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    while (descriptor := _lock(path, mode)) is None:
-        pass
-    try:
-        yield
-    finally:
-        if remove:
-            path.unlink(missing_ok=True)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
-
-
-@contextmanager
-def try_locked(path: Path) -> Iterator[bool]:
-    """Hold the lock file for the body if nobody has it, and give whether that is so; the file is removed after."""
-    descriptor = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    descriptor = _acquire(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, patience)
     try:
         yield descriptor is not None
     finally:
         if descriptor is not None:
-            path.unlink(missing_ok=True)
+            if remove:
+                path.unlink(missing_ok=True)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor too
             os.close(descriptor)
 
 
@@ -73,18 +64,21 @@ def remove_abandoned(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _lock(path: Path, mode: int) -> int | None:
-    """Return the locked descriptor; None when the file was removed while we waited, or (LOCK_NB) somebody has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, mode)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
+def _acquire(path: Path, mode: int, patience: float | None) -> int | None:
+    """Return the descriptor of the locked file, None when somebody had it for all of ``patience``."""
+    end = None if patience is None else monotonic() + patience
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, mode if end is None else mode | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BlockingIOError:
+            if end is not None and monotonic() >= end:
+                os.close(descriptor)
+                return None
+            sleep(_PAUSE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # held by another, or removed between open and flock with what it was for

@@ -1,0 +1,41 @@
+"""Write transactions over the store's connection. No kernel work is done inside one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engine.errors import EngineError
+
+_FREE = "Free some space on the disk of --root, by removing containers or images, then run the command again."
+CHECK = "Check that you may write there and that the disk is not full, or choose another --root."
+
+
+class StoreFull(EngineError):
+    """A transaction did not happen for want of space."""
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Run a write transaction: committed at the end of the block, rolled back when it raises.
+
+    Raises `StoreFull` when the disk is, `EngineError` when the store cannot be written for another reason.
+    """
+    try:
+        yield from _committed(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise StoreFull("the disk of the engine's store is full", fix=_FREE) from error
+        raise EngineError(f"the engine's store cannot be written: {error}", fix=CHECK) from error
+
+
+def _committed(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has rolled back by itself when the disk is full
+            connection.execute("ROLLBACK")
+        raise
