@@ -46,16 +46,16 @@ _read: dict[str, _Sections] = {}
 """What each cache directory's file held when this process read it."""
 
 
-def directory(environment: Mapping[str, str] = os.environ) -> str:
+def directory(environment: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
     """Return the cache directory: ``ENGINE_CACHE``, /var/cache/engine for root, the XDG place for others.
 
     It holds nothing that cannot be made again. A relative ``ENGINE_CACHE`` or ``XDG_CACHE_HOME`` is ignored (XDG Base
-    Directory Specification, "Environment variables").
+    Directory Specification, "Environment variables"). ``uid`` is the user's; None: this process's.
     """
     chosen = environment.get("ENGINE_CACHE", "")
     if os.path.isabs(chosen):
         return chosen
-    if os.geteuid() == 0:
+    if (os.geteuid() if uid is None else uid) == 0:
         return "/var/cache/engine"
     place = environment.get("XDG_CACHE_HOME", "")
     return os.path.join(place if os.path.isabs(place) else os.path.expanduser("~/.cache"), "engine")

@@ -19,7 +19,11 @@ _TEXT = "text"
 
 @app.command("version")
 def version(form: _Form = _TEXT) -> None:
-    """Show the versions of the engine, of its contracts, and of what it stands on."""
+    """Show the versions of the engine, of its contracts, and of what it stands on.
+
+    \b
+    engine version --format '{{.Version}}'
+    """
     from engine.contracts.common import CONTRACT_VERSION
     from engine.spec.defaults import OCI_VERSION
 
@@ -39,7 +43,12 @@ def version(form: _Form = _TEXT) -> None:
 
 @app.command("info")
 def info(ctx: typer.Context, form: _Form = _TEXT) -> None:
-    """Show where the engine keeps things, what it holds, which drivers it takes, and the machine."""
+    """Show where the engine keeps things, what it holds, which drivers it takes, and the machine.
+
+    \b
+    engine info
+    engine info --format '{{.StorageDriver}}'
+    """
     from engine.containers.listing import listing
 
     with open_engine(ctx) as engine:

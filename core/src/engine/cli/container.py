@@ -14,7 +14,11 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.callback(invoke_without_command=True)
 def container(ctx: typer.Context) -> None:
-    """Remove containers that have ended."""
+    """Remove containers that have ended.
+
+    \b
+    engine container prune
+    """
     if ctx.invoked_subcommand is None:
         write(ctx.get_help())
 

@@ -13,7 +13,12 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.callback(invoke_without_command=True)
 def image(ctx: typer.Context) -> None:
-    """List, load, import, inspect, tag and remove images."""
+    """List, load, import, inspect, tag and remove images.
+
+    \b
+    engine image ls
+    engine image inspect debian:12
+    """
     if ctx.invoked_subcommand is None:
         write(ctx.get_help())
 

@@ -52,7 +52,12 @@ def attach(
     no_signals: Annotated[bool, typer.Option("--no-signals", help="Keep signals such as Ctrl-C from it")] = False,
     detach_keys: _Keys = None,
 ) -> int:
-    """Connect the terminal to a running container, until it ends or the detach keys are typed."""
+    """Connect the terminal to a running container, until it ends or the detach keys are typed.
+
+    \b
+    engine attach shell
+    engine attach --no-stdin web
+    """
     from engine.containers import attaching
     from engine.containers.console import DETACH_KEYS, Console, parse_detach_keys
 
@@ -113,7 +118,11 @@ def kill(
 
 @app.command("wait")
 def wait(ctx: typer.Context, containers: _Names) -> int:
-    """Wait until containers have ended, and print the exit status of each."""
+    """Wait until containers have ended, and print the exit status of each.
+
+    \b
+    engine wait job
+    """
     from engine.containers import attaching
 
     with open_engine(ctx) as engine:

@@ -15,7 +15,7 @@ from engine.errors import EngineError
 if TYPE_CHECKING:
     from engine.settings import Settings
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Show, check and make plugins.")
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Format = Annotated[
     str, typer.Option("--format", metavar="table|json|TEMPLATE", help="How to print, as in '{{.Name}} {{.Reason}}'.")
@@ -35,14 +35,23 @@ _HEADINGS = {
 
 @app.callback(invoke_without_command=True)
 def plugins(ctx: typer.Context, form: Format = output.TABLE, quiet: Quiet = False) -> None:
-    """Show every installed plugin: its distribution, whether it is usable here, and what `auto` takes."""
+    """Show every installed plugin: its distribution, whether it is usable here, and what `auto` takes.
+
+    \b
+    engine plugins
+    engine plugins check storage/overlay
+    """
     if ctx.invoked_subcommand is None:
         list_plugins(ctx, form, quiet)
 
 
 @app.command("list")
 def list_plugins(ctx: typer.Context, form: Format = output.TABLE, quiet: Quiet = False) -> None:
-    """Show every installed plugin: its distribution, whether it is usable here, and what `auto` takes."""
+    """Show every installed plugin: its distribution, whether it is usable here, and what `auto` takes.
+
+    \b
+    engine plugins list --format '{{.Kind}} {{.Name}}: {{.Reason}}'
+    """
     from engine.plugins.reporting import report
 
     settings = _settings(ctx.obj)
@@ -66,7 +75,12 @@ def check(
     ] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="Name each check.")] = False,
 ) -> int:
-    """Run the contract suite of its kind against an installed plugin."""
+    """Run the contract suite of its kind against an installed plugin.
+
+    \b
+    engine plugins check overlay
+    engine plugins check storage/btrfs --directory /mnt/btrfs
+    """
     from engine.plugins.checking import check as run_suite
 
     return run_suite(name, Path(directory) if directory else None, verbose=verbose)
@@ -78,7 +92,11 @@ def new(
     kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="The kind of plugin.")] = "log",
     directory: Annotated[str, typer.Option("--directory", metavar="DIR", help="Where to make it.")] = ".",
 ) -> None:
-    """Make a new plugin's package: a driver that works, with its tests."""
+    """Make a new plugin's package: a driver that works, with its tests.
+
+    \b
+    engine plugins new mine --kind storage
+    """
     from engine.plugins.scaffold import scaffold
 
     made = scaffold(name, kind, Path(directory))

@@ -19,7 +19,11 @@ _UNNAMED = (
 
 @app.callback(invoke_without_command=True)
 def system(ctx: typer.Context) -> None:
-    """Remove what nobody uses."""
+    """Remove what nobody uses.
+
+    \b
+    engine system prune
+    """
     if ctx.invoked_subcommand is None:
         write(ctx.get_help())
 

@@ -24,10 +24,11 @@ class Settings(NamedTuple):
     ``root``           images, containers and snapshots: what survives a reboot
     ``state``          sockets, locks and what a reboot may forget
     ``cache``          what can be made again; only ``ENGINE_CACHE`` moves it
-    ``storage``, ``cgroup_driver``, ``runtime``, ``namespace_driver``, ``log_driver``  names of plugins, or "auto"
+    ``storage``        the storage driver, by the name of its plugin; "auto": the best that is usable
+    ``cgroup_driver``, ``runtime``, ``namespace_driver``, ``log_driver``  the others, in the same way
     ``cgroup_parent``  the cgroup or slice that holds the containers; "" for the cgroup driver's own choice
     ``stop_timeout``   seconds between the stop signal and SIGKILL
-    ``options``        each driver's own
+    ``options``        each driver's own, by kind and driver
     ``origins``        where each field came from: "default", a file, an environment variable, "command line"
     """
 
@@ -64,13 +65,15 @@ DRIVERS = {
 """Each kind of plugin that is chosen, and the field that names the choice."""
 
 
-def defaults(environment: Mapping[str, str]) -> Settings:
+def defaults(environment: Mapping[str, str], uid: int | None = None) -> Settings:
     """Return what holds where nothing is set: the system's places for root, the XDG Base Directories for others.
 
-    Without ``XDG_RUNTIME_DIR`` an unprivileged user's state lies below the root.
+    Without ``XDG_RUNTIME_DIR`` an unprivileged user's state lies below the root. ``uid`` is the user's; None: this
+    process's.
     """
-    place = Path(cache.directory(environment))
-    if os.geteuid() == 0:
+    uid = os.geteuid() if uid is None else uid
+    place = Path(cache.directory(environment, uid))
+    if uid == 0:
         return Settings(Path("/var/lib/engine"), Path("/run/engine"), place)
     root = _xdg(environment, "XDG_DATA_HOME", "~/.local/share") / "engine"
     runtime = environment.get("XDG_RUNTIME_DIR", "")

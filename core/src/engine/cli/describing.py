@@ -1,0 +1,86 @@
+"""What each command takes, as plain values: for the reference, for completion, and for tests. Imports the command."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from engine.cli.app import load
+
+EXAMPLES = "\b"
+"""Stands alone in a line before the paragraphs that are to be shown as they are: the examples."""
+
+
+class Flag(NamedTuple):
+    """An option. ``metavar`` stands for its value, and is "" for a switch; ``many``: it may be given several times."""
+
+    names: tuple[str, ...]
+    metavar: str
+    help: str
+    many: bool
+    default: str
+
+
+class Argument(NamedTuple):
+    """A word by its place; ``many``: this one and all after it."""
+
+    metavar: str
+    help: str
+    required: bool
+    many: bool
+
+
+class Command(NamedTuple):
+    """A command and what it takes.
+
+    ``name``      what is typed after ``engine``: "run", "image ls"
+    ``text``      the paragraphs of its help, without the examples
+    ``examples``  a shell's command line each
+    ``ends``      whether nothing after the last fixed argument is an option of this command (``run``, ``exec``)
+    ``below``     the commands of a group
+    """
+
+    name: str
+    text: str
+    examples: tuple[str, ...]
+    flags: tuple[Flag, ...]
+    arguments: tuple[Argument, ...]
+    ends: bool
+    below: tuple[Command, ...]
+
+    @property
+    def usage(self) -> str:
+        """The command as help writes it: "engine run [OPTIONS] IMAGE [COMMAND]..."."""
+        words = ["engine", self.name, *(["[OPTIONS]"] if self.flags else []), *map(_place, self.arguments)]
+        return " ".join([*words, *(["COMMAND ..."] if self.below else [])])
+
+
+def describe(name: str) -> Command:
+    """Return the command of that name, with those below it. Imports its module."""
+    return _command(name, load(name))
+
+
+def _command(name: str, command: Any) -> Command:
+    text, _, examples = (command.help or "").partition(EXAMPLES)
+    options = [param for param in command.params if param.param_type_name == "option"]
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    return Command(
+        name,
+        text.strip(),
+        tuple(line.strip() for line in examples.splitlines() if line.strip()),
+        tuple(map(_flag, options)),
+        tuple(Argument(one.metavar or one.name.upper(), one.help or "", one.required, one.nargs == -1)
+              for one in arguments),
+        not command.context_settings.get("allow_interspersed_args", True),
+        tuple(_command(f"{name} {below}", found) for below, found in getattr(command, "commands", {}).items()),
+    )  # fmt: skip
+
+
+def _flag(option: Any) -> Flag:
+    default = option.default if isinstance(option.default, str) else ""
+    metavar = "" if option.is_flag else option.metavar or "VALUE"
+    return Flag(tuple(sorted(option.opts, key=len)), metavar, option.help or "", option.multiple, default)
+
+
+def _place(argument: Argument) -> str:
+    word = argument.metavar if argument.required else f"[{argument.metavar}]"
+    return f"{word}..." if argument.many else word
