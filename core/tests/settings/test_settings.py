@@ -248,7 +248,7 @@ def test_the_systems_file_lies_in_etc(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/reference/settings.md").read_text()
     for field in model.SettingsModel.model_fields:
         assert f"| `{field.replace('_', '-')}` " in page
         assert f"`ENGINE_{field.upper()}`" in page
