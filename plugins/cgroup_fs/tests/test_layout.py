@@ -29,14 +29,14 @@ def test_the_freezer_of_v1_is_used_where_there_is_no_v2(tmp_path_factory: pytest
     (mount / "cgroup.controllers").write_text("hugetlb pids\n")
     hybrid = v1_machine(Hierarchy(str(mount), "/", "/"))
     assert "freezer" not in hybrid.v1
-    assert hybrid.v2_controllers == ("pids",)
+    assert hybrid.v2_controllers == ("hugetlb", "pids")
+    assert (hybrid.enabled(set()), hybrid.enabled({"hugetlb", "cpu"})) == (["pids"], ["hugetlb", "pids"])
     assert [hybrid.version(name) for name in ("memory", "pids", "cpuset")] == [1, 2, 0]
 
 
 def test_controllers_are_enabled_from_the_top_down_but_not_in_the_group_itself() -> None:
     group = V2.group("abc", "/web/blue")
-    assert V2.delegating(group) == ["/c", "/c/web", "/c/web/blue", "/c/web/blue/engine-00c0ffee"]
-    assert Layout({}, "/c", (), "00c0ffee").delegating(group) == []
+    assert V2.above(group) == ["/c", "/c/web", "/c/web/blue", "/c/web/blue/engine-00c0ffee"]
 
 
 @pytest.mark.parametrize(("parent", "path"), [("", ""), ("/", ""), ("/a", "/a"), ("/a/", "/a"), ("/a//b/.", "/a/b")])

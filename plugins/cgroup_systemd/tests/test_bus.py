@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine_cgroup_systemd.bus import Systemd
-from engine_cgroup_systemd.properties import Property
+from engine_cgroup_systemd.values import Property
 from tests.testbed.systemd_machine import SystemdMachine
 
 PROPERTIES = [Property("Description", "s", "a test", ())]
@@ -22,7 +22,7 @@ import json, subprocess, sys
 from engine.errors import EngineError
 from engine_cgroup_systemd.bus import Systemd
 from engine_cgroup_systemd.layout import bus_address
-from engine_cgroup_systemd.properties import Property
+from engine_cgroup_systemd.values import Property
 unit, properties, pid = json.loads(sys.argv[1])
 process = subprocess.Popen(["sleep", "60"])
 try:

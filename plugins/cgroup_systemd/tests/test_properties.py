@@ -6,19 +6,20 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Unsupported
+from engine.errors import InvalidInput, Unsupported
 from engine.spec.cgroup_devices import ANY, Device, Policy
-from engine.spec.cgroup_writes import Present
+from engine.spec.cgroup_machine import BFQ, Machine, Present
 from engine_cgroup_systemd.devices import allowed, drivers
-from engine_cgroup_systemd.properties import INFINITY, cpu_mask, device_properties, properties, quota_per_second
-from engine_cgroup_systemd.verify import same
+from engine_cgroup_systemd.properties import device_properties, properties
+from engine_cgroup_systemd.values import INFINITY, cpu_mask, quota_per_second
+from engine_cgroup_systemd.verify import same, same_line
 
 MIB = 1 << 20
 KNOWN = {("c", 136): "pts", ("b", 8): "sd"}
 
 
 def made(resources: dict[str, Any], version: int, now: Present | None = None) -> dict[str, Any]:
-    return {one.name: one.value for one in properties(resources, lambda _: version, now)}  # type: ignore[arg-type]
+    return {one.name: one.value for one in properties(resources, Machine(lambda _: version, weights={"8:0": BFQ}), now)}  # type: ignore[arg-type]
 
 
 RESOURCES = {
@@ -34,6 +35,59 @@ def test_v2() -> None:
         "AllowedMemoryNodes": [1], "MemoryMax": 64 * MIB, "MemorySwapMax": 32 * MIB, "MemoryLow": 32 * MIB,
         "TasksMax": 100,
     }  # fmt: skip
+
+
+def test_block_devices_on_v2() -> None:
+    device = {"major": 8, "minor": 0}
+    block = {
+        "weight": 550, "weightDevice": [{**device, "weight": 10}], "throttleReadBpsDevice": [{**device, "rate": MIB}],
+        "throttleWriteIOPSDevice": [{**device, "rate": 0}],
+    }  # fmt: skip
+    assert made({"blockIO": block}, 2) == {
+        "IOWeight": 5050, "IODeviceWeight": [["/dev/block/8:0", 10]], "IOReadBandwidthMax": [["/dev/block/8:0", MIB]],
+        "IOWriteIOPSMax": [["/dev/block/8:0", INFINITY]],
+    }  # fmt: skip
+    assert made({"blockIO": block}, 1) == {}
+
+
+UNIFIED = {
+    "memory.high": ("48M", {"MemoryHigh": 48 * MIB}),
+    "memory.min": ("4096", {"MemoryMin": 4096}),
+    "memory.swap.max": ("max", {"MemorySwapMax": INFINITY}),
+    "cpu.weight": ("42", {"CPUWeight": 42}),
+    "cpu.idle": ("1", {"CPUWeight": 0}),
+    "cpu.max": ("50000 200000", {"CPUQuotaPeriodUSec": 200_000, "CPUQuotaPerSecUSec": 250_000}),
+    "cpuset.cpus": ("0-1", {"AllowedCPUs": [3]}),
+    "pids.max": ("7", {"TasksMax": 7}),
+    "io.max": ("8:0 rbps=1M wiops=max", {"IOReadBandwidthMax": [["/dev/block/8:0", MIB]],
+                                         "IOWriteIOPSMax": [["/dev/block/8:0", INFINITY]]}),
+    "io.weight": ("default 50\n8:0 70", {"IOWeight": 50, "IODeviceWeight": [["/dev/block/8:0", 70]]}),
+    "io.latency": ("8:0 target=5000", {"IODeviceLatencyTargetUSec": [["/dev/block/8:0", 5000]]}),
+    "memory.oom.group": ("1", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", UNIFIED)
+def test_files_that_systemd_owns_become_properties(file: str) -> None:
+    text, wanted = UNIFIED[file]
+    assert made({"unified": {file: text}}, 2) == wanted
+
+
+@pytest.mark.parametrize(("file", "text"), [("memory.high", "much"), ("io.max", "8:0 tower=1"), ("cpu.max", "-")])
+def test_values_that_are_none(file: str, text: str) -> None:
+    with pytest.raises(InvalidInput, match=file):
+        made({"unified": {file: text}}, 2)
+
+
+def test_files_that_systemd_writes_without_a_property_are_refused() -> None:
+    with pytest.raises(Unsupported, match=r"io\.bfq\.weight") as caught:
+        made({"unified": {"io.bfq.weight": "50"}}, 2)
+    assert "--blkio-weight" in caught.value.fix
+
+
+def test_idle_is_a_weight_of_none() -> None:
+    assert made({"cpu": {"idle": 1, "shares": 1024}}, 2) == {"CPUWeight": 0}
+    assert made({"cpu": {"idle": 0}}, 2) == {"CPUWeight": 100}
 
 
 def test_v1_has_no_properties_for_cpusets_swap_and_reservation() -> None:
@@ -121,3 +175,17 @@ def test_the_kernel_s_table_of_drivers() -> None:
 )
 def test_what_counts_as_the_same(file: str, wanted: str, found: str, answer: bool) -> None:
     assert same(file, wanted, found) is answer
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "answer"),
+    [
+        ("8:0 rbps=5", "8:0 rbps=5 wbps=max riops=max wiops=max", True),
+        ("8:0 rbps=5", "8:0 rbps=6 wbps=max riops=max wiops=max", False),
+        ("8:0 rbps=max", "", True),
+        ("default 50", "default 50", True),
+        ("8:0 5", "", False),
+    ],
+)
+def test_what_counts_as_the_same_line(wanted: str, found: str, answer: bool) -> None:
+    assert same_line(wanted, found) is answer

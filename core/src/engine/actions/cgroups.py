@@ -106,6 +106,27 @@ class WriteCgroup(NamedTuple):
 
 
 @action("cgroup")
+class AllowRealtime(NamedTuple):
+    """Give the parents of a v1 cpu group that were made along with it the realtime budget that the group is to get.
+
+    A group's budget comes out of its parent's, which starts at none (scheduler/sched-rt-group.rst). ``runtime`` of each
+    ``period``, in microseconds. Parents of the user's own keep what they have: the kernel says when that is too little.
+    """
+
+    path: str
+    runtime: int
+    period: int
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        return f"allow the groups above {self.path} {self.runtime} µs of realtime in {self.period} µs"
+
+    def run(self, slots: Slots) -> None:
+        """Raise the budgets, from the top down."""
+        cgroup_tree.allow_realtime(self.path, self.runtime, self.period)
+
+
+@action("cgroup")
 class RestrictDevices(NamedTuple):
     """Attach a device filter to a v2 directory (bpf(2)); it goes with the directory.
 

@@ -43,7 +43,12 @@ from engine.spec.runtime import Resources
 
 
 class Capability(StrEnum):
-    """What a driver can limit or do on this machine. What is not declared must be refused by name (`Unsupported`)."""
+    """What a driver can limit or do on this machine. What is not declared must be refused by name (`Unsupported`).
+
+    ``io`` is rates of block devices; ``io-weight`` needs a device that obeys weights; ``realtime``, ``swappiness``,
+    ``oom-control``, ``kernel-tcp``, ``net-cls`` and ``net-prio`` are only ever on v1; ``unified`` is any file of the v2
+    hierarchy whose controller is there.
+    """
 
     CPU = "cpu"
     CPUSET = "cpuset"
@@ -53,6 +58,17 @@ class Capability(StrEnum):
     DEVICES = "devices"
     FREEZE = "freeze"
     STATISTICS = "statistics"
+    REALTIME = "realtime"
+    SWAPPINESS = "swappiness"
+    OOM_CONTROL = "oom-control"
+    KERNEL_TCP = "kernel-tcp"
+    IO = "io"
+    IO_WEIGHT = "io-weight"
+    HUGETLB = "hugetlb"
+    RDMA = "rdma"
+    NET_CLS = "net-cls"
+    NET_PRIO = "net-prio"
+    UNIFIED = "unified"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,56 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.actions import execute
 from engine.actions.base import Action, Phase, Step
 from engine.actions.cgroups import RestrictDevices, WriteCgroup
-from engine.contracts.cgroup import Statistics
+from engine.contracts.cgroup import Capability, Statistics
 from engine.errors import EngineError, InvalidInput, NotFound
-from engine.linux import bpf, cgroup_counters
+from engine.linux import block, bpf, cgroup_counters
 from engine.linux.cgroups import Group, parse_flat_keyed, read_value
 from engine.spec import cgroup_devices
 from engine.spec.cgroup_limits import UNLIMITED, Limit
-from engine.spec.cgroup_writes import Present, Version
+from engine.spec.cgroup_machine import BFQ, IOCOST, Machine, Present, Version
 
 _V1_MEMSW = "memory.memsw.limit_in_bytes"
+_CONTROLLERS: Mapping[Capability, tuple[str, ...]] = {
+    Capability.CPU: ("cpu",), Capability.CPUSET: ("cpuset",), Capability.MEMORY: ("memory",),
+    Capability.PIDS: ("pids",), Capability.IO: ("io", "blkio"), Capability.HUGETLB: ("hugetlb",),
+    Capability.RDMA: ("rdma",), Capability.NET_CLS: ("net_cls",), Capability.NET_PRIO: ("net_prio",),
+}  # fmt: skip
+"""What needs one of these controllers and nothing else."""
+_V1_MEMORY = (Capability.SWAPPINESS, Capability.OOM_CONTROL, Capability.KERNEL_TCP)
+
+
+def machine(version: Version, v1: Mapping[str, str], v2: str) -> Machine:
+    """Return what translation needs to know of this machine. ``v1`` (by controller) and ``v2`` are mount points.
+
+    Reads sysfs and the top of the hierarchies.
+    """
+    weights = dict.fromkeys(block.with_scheduler("bfq"), BFQ) if version("blkio") or version("io") else {}
+    if version("io") == 2:
+        weights |= dict.fromkeys(block.with_cost_model(v2), IOCOST)
+    realtime = "cpu" in v1 and os.path.exists(f"{v1['cpu']}/cpu.rt_runtime_us")
+    pages = block.huge_page_sizes() if version("hugetlb") else ()
+    return Machine(version, bool(v2), realtime, weights, pages)
+
+
+def limits_of(here: Machine, v1: Mapping[str, str]) -> set[Capability]:
+    """Return what can be limited on a machine by its controllers' files."""
+    found = {one for one, names in _CONTROLLERS.items() if any(map(here.version, names))}
+    if not here.page_sizes:
+        found.discard(Capability.HUGETLB)
+    memory = here.version("memory")
+    if memory == 1:
+        found.update(_V1_MEMORY)
+    # v1 shows it at the top (a kernel may be booted with swapaccount=0); v2 has it with the memory controller.
+    if memory == 2 or (memory == 1 and os.path.exists(f"{v1['memory']}/{_V1_MEMSW}")):
+        found.add(Capability.SWAP)
+    for one, there in (
+        (Capability.REALTIME, here.realtime),
+        (Capability.IO_WEIGHT, here.weights),
+        (Capability.UNIFIED, here.unified),
+    ):
+        if there:
+            found.add(one)
+    return found
 
 
 def directory(group: Group, controller: str) -> str:
@@ -44,9 +85,12 @@ def present(group: Group, version: Version) -> Present:
     if version("cpu") == 2:
         quota, period = read_value(group.v2, "cpu.max").split()
         now = now._replace(quota=UNLIMITED if quota == "max" else int(quota), period=int(period))
+    elif "cpu" in group.v1 and os.path.exists(f"{group.v1['cpu']}/cpu.rt_runtime_us"):
+        now = now._replace(realtime=int(read_value(group.v1["cpu"], "cpu.rt_runtime_us")))
     if version("memory") == 2:
         limit = read_value(group.v2, "memory.max")
-        now = now._replace(memory=UNLIMITED if limit == "max" else int(limit))
+        used = int(read_value(group.v2, "memory.current"))
+        now = now._replace(memory=UNLIMITED if limit == "max" else int(limit), used=used)
     elif version("memory") == 1 and os.path.exists(f"{group.v1['memory']}/{_V1_MEMSW}"):
         now = now._replace(memsw=int(read_value(group.v1["memory"], _V1_MEMSW)))
     return now
@@ -84,7 +128,12 @@ def run(action: Action, plugin: str) -> None:
 
 def read_back(group: Group, limits: Sequence[Limit], *, devices: bool) -> dict[str, str]:
     """Return what the kernel holds for each limit, by its name; with ``devices``, the device rules too."""
-    found = {limit.name: read_value(directory(group, limit.controller), limit.file) for limit in limits}
+    found: dict[str, str] = {}
+    for limit in limits:
+        text = read_value(directory(group, limit.controller), limit.file)
+        if limit.key:
+            text = "; ".join(filter(None, (found.get(limit.name), line_of(text, limit.key) or limit.lifted)))
+        found[limit.name] = text
     if devices:
         found["devices"] = _device_rules(group)
     return found
@@ -138,9 +187,16 @@ def _before(group: Group, limit: Limit) -> list[Limit]:
     if limit.controller == "devices":
         return cgroup_devices.v1(cgroup_devices.of_v1_list(read_value(where, "devices.list")))
     value = read_value(where, limit.file)
+    if limit.key:
+        value = line_of(value, limit.key) or limit.lifted
     if limit.file == "memory.oom_control":
         value = str(parse_flat_keyed(value)["oom_kill_disable"])
     return [limit._replace(value=value, meaning=f"{limit.name} as before")]
+
+
+def line_of(text: str, key: str) -> str:
+    """Return the line of a file with one for each device that begins with this word; "" when it has none."""
+    return next((line for line in text.splitlines() if line.split()[:1] == [key]), "")
 
 
 def _put_back(steps: Sequence[Step]) -> list[str]:

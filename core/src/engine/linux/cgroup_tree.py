@@ -8,6 +8,7 @@ gone makes it again, a remover leaves alone what is not empty.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import time
 
@@ -62,6 +63,38 @@ def _fill(path: str, name: str) -> str:
         value = _fill(os.path.dirname(path), name)
         write_value(path, name, value)
     return value
+
+
+def allow_realtime(path: str, runtime: int, period: int) -> None:
+    """Raise the realtime budgets of the parents that `make` made along with a v1 cpu group, for it to get its own.
+
+    Each gets what its groups have together, and ``runtime`` of each ``period`` (microseconds) for the group ``path``.
+    Raises OSError (EINVAL) when the groups further up have not as much to give.
+    """
+    above = []
+    parent = os.path.dirname(path)
+    while _is_marked(parent):
+        above.append((parent, path))
+        path, parent = parent, os.path.dirname(parent)
+    for parent, leading in reversed(above):
+        beside = (entry.path for entry in os.scandir(parent) if entry.is_dir() and entry.path != leading)
+        needed = sum(map(_realtime_share, beside)) + runtime / period
+        if needed > _realtime_share(parent):
+            whole = int(read_value(parent, "cpu.rt_period_us"))
+            write_value(parent, "cpu.rt_runtime_us", min(math.ceil(needed * whole), whole))
+
+
+def _realtime_share(path: str) -> float:
+    return int(read_value(path, "cpu.rt_runtime_us")) / int(read_value(path, "cpu.rt_period_us"))
+
+
+def _is_marked(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, MARK))
+    except OSError as error:
+        if error.errno in {errno.ENODATA, errno.ENOENT, errno.EOPNOTSUPP}:
+            return False
+        raise
 
 
 def discard(group: Group) -> None:

@@ -5,13 +5,17 @@ The order of the writes is the order in which a fresh group accepts them.
 
 from __future__ import annotations
 
-from engine.spec.cgroup_limits import UNLIMITED, Limit, size
+from engine.spec.cgroup_limits import UNLIMITED, Limit, idle, size
 from engine.spec.runtime import Cpu, Memory
 
 
-def cpu(limits: Cpu) -> list[Limit]:
-    """Return the writes of the cpu controller: weight, then period before quota before burst."""
-    writes = []
+def cpu(limits: Cpu, realtime_now: int = 0) -> list[Limit]:
+    """Return the writes of the cpu controller: weight, then period before quota before burst.
+
+    An idle group has no weight (sched(7), SCHED_IDLE): it stops being idle before it gets one, and is made so after.
+    ``realtime_now`` is the group's present realtime runtime, see `_realtime`.
+    """
+    writes = [] if limits.get("idle") else idle(limits)
     if shares := limits.get("shares"):
         writes.append(Limit("cpu.shares", "cpu", "cpu.shares", str(shares), f"cpu shares {shares}"))
     if period := limits.get("period"):
@@ -21,7 +25,20 @@ def cpu(limits: Cpu) -> list[Limit]:
         writes.append(Limit("cpu.quota", "cpu", "cpu.cfs_quota_us", str(quota), f"cpu quota {words}"))
     if (burst := limits.get("burst")) is not None:
         writes.append(Limit("cpu.burst", "cpu", "cpu.cfs_burst_us", str(burst), f"cpu burst {burst} µs"))
-    return writes
+    return writes + (idle(limits) if limits.get("idle") else []) + _realtime(limits, realtime_now)
+
+
+def _realtime(limits: Cpu, runtime_now: int) -> list[Limit]:
+    """Return the writes of the realtime budget; the runtime may at no moment be more than the period."""
+    runtime, period = limits.get("realtimeRuntime"), limits.get("realtimePeriod")
+    writes = []
+    if period:
+        meaning = f"realtime period {period} µs"
+        writes.append(Limit("cpu.realtimePeriod", "cpu", "cpu.rt_period_us", str(period), meaning))
+    if runtime is not None:
+        meaning = f"realtime runtime {runtime} µs"
+        writes.append(Limit("cpu.realtimeRuntime", "cpu", "cpu.rt_runtime_us", str(runtime), meaning))
+    return writes[::-1] if period and runtime_now > period else writes
 
 
 def cpuset(limits: Cpu) -> list[Limit]:
@@ -36,13 +53,14 @@ def cpuset(limits: Cpu) -> list[Limit]:
 def memory(limits: Memory) -> list[Limit]:
     """Return the writes of the memory controller: the limit before memory and swap together, which may not be lower.
 
-    An unlimited ``limit`` lifts memsw first when it was limited; `widening_first` reorders for groups that have limits.
+    `widening_first` reorders for groups that have limits already.
     """
     writes = []
     for key, file, words in (
         ("limit", "memory.limit_in_bytes", "memory limit"),
         ("swap", "memory.memsw.limit_in_bytes", "limit of memory and swap together"),
         ("reservation", "memory.soft_limit_in_bytes", "memory reservation"),
+        ("kernelTCP", "memory.kmem.tcp.limit_in_bytes", "memory of TCP buffers"),
     ):
         value = limits.get(key)
         if isinstance(value, int) and value:

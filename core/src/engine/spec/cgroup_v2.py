@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from math import ceil, log2
+from math import ceil, floor, log2, log10, sqrt
 
 from engine.errors import InvalidInput, Unsupported
-from engine.spec.cgroup_limits import UNLIMITED, Limit, count_or_max, size
+from engine.spec.cgroup_limits import UNLIMITED, Limit, count_or_max, idle, size
+from engine.spec.cgroup_machine import DEFAULT_PERIOD
 from engine.spec.runtime import Cpu, Memory
-
-DEFAULT_PERIOD = 100_000
-"""Microseconds; what the kernel gives a fresh group."""
 
 
 def weight_of_shares(shares: int) -> int:
@@ -23,12 +21,23 @@ def weight_of_shares(shares: int) -> int:
     return min(ceil(10 ** ((logarithm * logarithm + 125 * logarithm) / 612 - 7 / 34)), 10_000)
 
 
+def shares_of_weight(weight: int) -> int:
+    """Return the v1 shares of a v2 weight: the way back of `weight_of_shares`, solved for the binary logarithm.
+
+    Of all shares that become this weight it is one: converting it again gives the weight.
+    """
+    logarithm = (sqrt(125 * 125 + 4 * 612 * (log10(min(max(weight, 1), 10_000)) + 7 / 34)) - 125) / 2
+    return min(max(floor(2**logarithm), 2), 262_144)
+
+
 def cpu(limits: Cpu, quota_now: int = UNLIMITED, period_now: int = DEFAULT_PERIOD) -> list[Limit]:
     """Return the writes of the cpu controller; cpu.max takes quota and period in one write.
 
-    ``quota_now`` and ``period_now`` stand in for the one that is not given (an update); quota -1 is unlimited.
+    ``quota_now`` and ``period_now`` stand in for the one that is not given (an update); quota -1 is unlimited. Idleness
+    is as on v1. Raises `Unsupported` for realtime budgets, which v2 does not have.
     """
-    writes = []
+    _refuse_realtime(limits)
+    writes = [] if limits.get("idle") else idle(limits)
     if shares := limits.get("shares"):
         weight = weight_of_shares(shares)
         writes.append(
@@ -41,7 +50,7 @@ def cpu(limits: Cpu, quota_now: int = UNLIMITED, period_now: int = DEFAULT_PERIO
         writes.append(Limit(name, "cpu", "cpu.max", f"{count_or_max(quota)} {period}", f"cpu time {words}"))
     if (burst := limits.get("burst")) is not None:
         writes.append(Limit("cpu.burst", "cpu", "cpu.max.burst", str(burst), f"cpu burst {burst} µs"))
-    return writes
+    return writes + (idle(limits) if limits.get("idle") else [])
 
 
 def cpuset(limits: Cpu) -> list[Limit]:
@@ -53,15 +62,21 @@ def cpuset(limits: Cpu) -> list[Limit]:
     ]
 
 
-def memory(limits: Memory, limit_now: int = UNLIMITED) -> list[Limit]:
+def memory(limits: Memory, limit_now: int = UNLIMITED, used: int = 0) -> list[Limit]:
     """Return the writes of the memory controller.
 
-    ``limit_now`` is the group's present memory.max, for an update that gives memory and swap together but no limit.
-    Raises `Unsupported` for swappiness and for switching the oom killer off, which v2 does not have.
+    ``limit_now`` is the group's present memory.max, for an update that gives memory and swap together but no limit;
+    ``used`` is what it has in use. Raises `Unsupported` for what v2 does not have, and `InvalidInput` for a limit below
+    what is in use when ``checkBeforeUpdate`` asks for that: v1 refuses it, v2 would kill.
     """
     _refuse_v1_only(limits)
     writes = []
     limit, swap, reservation = limits.get("limit") or 0, limits.get("swap") or 0, limits.get("reservation") or 0
+    if limits.get("checkBeforeUpdate") and 0 < limit < used:
+        raise InvalidInput(
+            f"memory.limit {size(limit)} is less than what is in use, {size(used)}",
+            fix="Choose a limit above that, or have the container free some first.",
+        )
     if limit:
         writes.append(Limit("memory.limit", "memory", "memory.max", count_or_max(limit), f"memory limit {size(limit)}"))
     if swap:
@@ -88,7 +103,20 @@ def swap_alone(swap: int, limit: int) -> int:
     return swap - limit
 
 
+def _refuse_realtime(limits: Cpu) -> None:
+    if limits.get("realtimeRuntime") or limits.get("realtimePeriod"):
+        raise Unsupported(
+            "cgroup v2 has no realtime budget of a group (cpu.realtimeRuntime)",
+            fix="Leave it out; kernel.sched_rt_runtime_us is the machine's.",
+        )
+
+
 def _refuse_v1_only(limits: Memory) -> None:
+    if limits.get("kernelTCP"):
+        raise Unsupported(
+            "cgroup v2 has no limit of TCP buffers alone (memory.kernelTCP): they count as the group's memory",
+            fix="Leave it out, and give a memory limit.",
+        )
     if limits.get("swappiness") is not None:
         raise Unsupported("cgroup v2 has no memory.swappiness of a group", fix="Leave it out, or set vm.swappiness.")
     if limits.get("disableOOMKiller"):

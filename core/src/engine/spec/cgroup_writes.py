@@ -1,74 +1,111 @@
 """From OCI limits to the writes for one machine: each controller in the version of the hierarchy that it is bound to.
 
-Pure: the machine comes in as a function, what is present in a running group as `Present`.
+Pure: the machine comes in as `Machine`, what is present in a running group as `Present`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import cast
 
 from engine.errors import Unsupported
-from engine.spec import cgroup_limits, cgroup_v1, cgroup_v2
-from engine.spec.cgroup_limits import UNLIMITED, Limit
+from engine.spec import (
+    cgroup_checks,
+    cgroup_hardware,
+    cgroup_io,
+    cgroup_limits,
+    cgroup_network,
+    cgroup_unified,
+    cgroup_v1,
+    cgroup_v2,
+)
+from engine.spec.cgroup_limits import Limit
+from engine.spec.cgroup_machine import Machine, Present
 from engine.spec.runtime import Cpu, Memory, Resources
 
-Version = Callable[[str], int]
-"""Controller to 1, 2, or 0 where no hierarchy has it."""
+_ZERO_IS_NONE = ("burst", "idle", "realtimeRuntime")
 
 
-class Present(NamedTuple):
-    """What a running group has, where the writes of an update depend on it. The defaults are a fresh group's."""
-
-    quota: int = UNLIMITED
-    period: int = cgroup_v2.DEFAULT_PERIOD
-    memory: int = UNLIMITED
-    memsw: int | None = None
-
-
-def writes_for(resources: Resources, version: Version, present: Present | None = None, *, driver: str) -> list[Limit]:
+def writes_for(resources: Resources, machine: Machine, present: Present | None = None, *, driver: str) -> list[Limit]:
     """Return the writes for everything but devices, in the order in which the kernel takes them.
 
     ``present`` is None for a group that is still to be made; ``driver`` is named in messages. Raises `Unsupported`
     naming what no hierarchy here can hold, `InvalidInput` for values no kernel would take.
     """
-    cgroup_limits.check(resources, driver=driver)
+    cgroup_checks.check(resources, driver=driver)
     now = present or Present()
-    cpu, memory, pids = resources.get("cpu") or {}, resources.get("memory") or {}, resources.get("pids")
-    writes: list[Limit] = []
+    writes = [
+        *_cpu(resources.get("cpu") or {}, machine, now, driver),
+        *_memory(resources.get("memory") or {}, machine, now, driver),
+        *_pids(resources, machine, driver),
+        *_block_io(resources, machine, driver),
+        *_hardware(resources, machine, driver),
+        *cgroup_network.writes(resources.get("network") or {}, machine, driver),
+    ]
+    more = cgroup_unified.writes(resources.get("unified") or {}, machine, driver)
+    cgroup_unified.refuse_twice(writes, more)
+    return writes + more
+
+
+def _cpu(cpu: Cpu, machine: Machine, now: Present, driver: str) -> list[Limit]:
+    writes = []
     if cpu_time := _cpu_time(cpu):
-        held = _bound("cpu", "cpu", version, driver)
-        writes += cgroup_v1.cpu(cpu_time) if held == 1 else cgroup_v2.cpu(cpu_time, now.quota, now.period)
+        if machine.must_have("cpu", "cpu", driver) == 1:
+            _must_have_realtime(cpu_time, machine, driver)
+            writes += cgroup_v1.cpu(cpu_time, now.realtime)
+        else:
+            writes += cgroup_v2.cpu(cpu_time, now.quota, now.period)
     if cpu.get("cpus") or cpu.get("mems"):
-        writes += (cgroup_v1 if _bound("cpuset", "cpu.cpus", version, driver) == 1 else cgroup_v2).cpuset(cpu)
-    if any(value is not None for value in memory.values()):
-        writes += _memory(memory, _bound("memory", "memory", version, driver), now)
-    if pids is not None:
-        _bound("pids", "pids.limit", version, driver)
-        writes += cgroup_limits.pids(pids["limit"])
+        held = machine.must_have("cpuset", "cpu.cpus", driver)
+        writes += (cgroup_v1 if held == 1 else cgroup_v2).cpuset(cpu)
     return writes
 
 
-def _memory(memory: Memory, version: int, now: Present) -> list[Limit]:
-    if version == 2:
-        return cgroup_v2.memory(memory, now.memory)
+def _must_have_realtime(cpu: Cpu, machine: Machine, driver: str) -> None:
+    if not machine.realtime and (cpu.get("realtimeRuntime") or cpu.get("realtimePeriod")):
+        raise Unsupported(
+            "cpu.realtimeRuntime cannot be limited: this kernel was built without CONFIG_RT_GROUP_SCHED",
+            fix="Leave it out; kernel.sched_rt_runtime_us is the machine's.",
+            plugin=driver,
+        )
+
+
+def _memory(memory: Memory, machine: Machine, now: Present, driver: str) -> list[Limit]:
+    if not any(value is not None for value in memory.values()):
+        return []
+    if machine.must_have("memory", "memory", driver) == 2:
+        return cgroup_v2.memory(memory, now.memory, now.used)
     writes = cgroup_v1.memory(memory)
     return writes if now.memsw is None else cgroup_v1.widening_first(writes, now.memsw)
 
 
+def _pids(resources: Resources, machine: Machine, driver: str) -> list[Limit]:
+    pids = resources.get("pids")
+    if pids is None:
+        return []
+    machine.must_have("pids", "pids.limit", driver)
+    return cgroup_limits.pids(pids["limit"])
+
+
+def _block_io(resources: Resources, machine: Machine, driver: str) -> list[Limit]:
+    block = resources.get("blockIO") or {}
+    if not any(block.values()):
+        return []
+    version = machine.version("blkio") or machine.must_have("io", "blockIO", driver)
+    return cgroup_io.writes(block, machine, version, driver)
+
+
+def _hardware(resources: Resources, machine: Machine, driver: str) -> list[Limit]:
+    writes = []
+    if pages := resources.get("hugepageLimits"):
+        version = machine.must_have("hugetlb", "hugepageLimits", driver)
+        writes += cgroup_hardware.hugetlb(pages, machine, version, driver)
+    if rdma := resources.get("rdma"):
+        machine.must_have("rdma", "rdma", driver)
+        writes += cgroup_hardware.rdma(rdma)
+    return writes
+
+
 def _cpu_time(cpu: Cpu) -> Cpu:
-    """Return what the cpu controller holds; a burst of 0 takes one away, every other 0 means "not set"."""
-    chosen = {key: value for key, value in cpu.items() if key in cgroup_limits.CPU_TIME}
-    return cast("Cpu", {key: value for key, value in chosen.items() if value or (key == "burst" and value == 0)})
-
-
-def _bound(controller: str, wanted: str, version: Version, driver: str) -> int:
-    """Return the version of the hierarchy with the controller, or refuse ``wanted``."""
-    held = version(controller)
-    if not held:
-        raise Unsupported(
-            f"{wanted} cannot be limited: no cgroup hierarchy that is mounted here has the controller {controller}",
-            fix=f"Leave the limit out, or boot with {controller} (/proc/cgroups shows what the kernel has).",
-            plugin=driver,
-        )
-    return held
+    """Return what the cpu controller holds; 0 takes a burst, idleness or realtime away, every other 0 is "not set"."""
+    chosen = {key: value for key, value in cpu.items() if key in cgroup_checks.CPU_TIME}
+    return cast("Cpu", {key: value for key, value in chosen.items() if value or (value == 0 and key in _ZERO_IS_NONE)})

@@ -120,19 +120,26 @@ class Memory(TypedDict, total=False):
     limit: int
     reservation: int
     swap: int
+    kernel: int
+    kernelTCP: int
     swappiness: int
     disableOOMKiller: bool
+    useHierarchy: bool
+    checkBeforeUpdate: bool
 
 
 class Cpu(TypedDict, total=False):
-    """linux.resources.cpu: shares 2 to 262144, times in microseconds, lists as in cpuset(7)."""
+    """linux.resources.cpu: shares 2 to 262144, times in microseconds, lists as in cpuset(7), ``idle`` 0 or 1."""
 
     shares: int
     quota: int
     period: int
     burst: int
+    realtimeRuntime: int
+    realtimePeriod: int
     cpus: str
     mems: str
+    idle: int
 
 
 class Pids(TypedDict):
@@ -141,13 +148,75 @@ class Pids(TypedDict):
     limit: int
 
 
+class WeightDevice(TypedDict, total=False):
+    """One of blockIO.weightDevice: a block device by its numbers, weight 10 to 1000."""
+
+    major: int
+    minor: int
+    weight: int
+    leafWeight: int
+
+
+class ThrottleDevice(TypedDict):
+    """One of blockIO's throttles: a block device by its numbers, and bytes or operations a second; 0 lifts it."""
+
+    major: int
+    minor: int
+    rate: int
+
+
+class BlockIO(TypedDict, total=False):
+    """linux.resources.blockIO: weights 10 to 1000, and rates of single devices."""
+
+    weight: int
+    leafWeight: int
+    weightDevice: list[WeightDevice]
+    throttleReadBpsDevice: list[ThrottleDevice]
+    throttleWriteBpsDevice: list[ThrottleDevice]
+    throttleReadIOPSDevice: list[ThrottleDevice]
+    throttleWriteIOPSDevice: list[ThrottleDevice]
+
+
+class HugepageLimit(TypedDict):
+    """One of linux.resources.hugepageLimits: ``pageSize`` as in "2MB" or "1GB", ``limit`` in bytes; -1 is unlimited."""
+
+    pageSize: str
+    limit: int
+
+
+class InterfacePriority(TypedDict):
+    """One of network.priorities: a link of the runtime's network namespace, and the priority of what leaves by it."""
+
+    name: str
+    priority: int
+
+
+class Network(TypedDict, total=False):
+    """linux.resources.network (v1): ``classID`` tags packets for tc(8) and iptables."""
+
+    classID: int
+    priorities: list[InterfacePriority]
+
+
+class Rdma(TypedDict, total=False):
+    """One of linux.resources.rdma, by device: how many handles and objects of it may be open."""
+
+    hcaHandles: int
+    hcaObjects: int
+
+
 class Resources(TypedDict, total=False):
-    """linux.resources: the cgroup limits of a container."""
+    """linux.resources: the cgroup limits of a container. ``unified``: any file of cgroup v2, to what is written."""
 
     devices: list[DeviceRule]
     memory: Memory
     cpu: Cpu
     pids: Pids
+    blockIO: BlockIO
+    hugepageLimits: list[HugepageLimit]
+    network: Network
+    rdma: dict[str, Rdma]
+    unified: dict[str, str]
 
 
 class SyscallArg(TypedDict, total=False):

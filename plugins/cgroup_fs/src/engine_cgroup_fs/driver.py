@@ -7,7 +7,7 @@ itself. See `engine_cgroup_fs.layout` for where groups are.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.actions import cgroups as actions
@@ -19,15 +19,13 @@ from engine.errors import Unsupported
 from engine.linux import cgroups
 from engine.linux.cgroups import Group
 from engine.spec import cgroup_devices
+from engine.spec.cgroup_limits import Limit
 from engine.spec.cgroup_writes import writes_for
 from engine.spec.runtime import Resources
 from engine_cgroup_fs import layout
 from engine_cgroup_fs.layout import NAME
 
 _PREFERENCE = 50
-_BY_CONTROLLER = {
-    Capability.CPU: "cpu", Capability.CPUSET: "cpuset", Capability.MEMORY: "memory", Capability.PIDS: "pids",
-}  # fmt: skip
 
 
 class CgroupFs(CgroupDriver):
@@ -38,6 +36,7 @@ class CgroupFs(CgroupDriver):
         self._parent = config.parent
         self._found = cgroups.discover()
         self._layout = layout.of_machine(self._found, config.mark)
+        self._machine = cgroup_files.machine(self._layout.version, self._layout.v1, self._layout.v2)
         self.capabilities = self._capabilities()
 
     def probe(self) -> Probe:
@@ -56,11 +55,9 @@ class CgroupFs(CgroupDriver):
         chosen = parent or self._parent
         group = self._layout.group(name, chosen)
         before: list[Action] = [actions.MakeCgroup(group.v2, tuple(group.v1.items()))]
-        enable = " ".join(f"+{controller}" for controller in self._layout.v2_controllers)
-        for directory in self._layout.delegating(group):
-            path = f"{directory}/cgroup.subtree_control"
-            before.append(actions.WriteCgroup(path, enable, "the controllers of the groups below"))
-        limits = writes_for(resources, self._layout.version, driver=NAME)
+        limits = writes_for(resources, self._machine, driver=NAME)
+        before += self._enabling(group, limits)
+        before += _realtime(group, resources)
         before += [cgroup_files.write(group, limit) for limit in limits]
         before += self._devices(group, resources)
         open_steps, inside = actions.entrance(group, NAME)
@@ -87,8 +84,10 @@ class CgroupFs(CgroupDriver):
         """Write the new limits in the order a running group takes; put the old ones back when one is refused."""
         group = self.group(name, parent=parent)
         cgroup_files.must_exist(group, plugin=NAME)
-        version = self._layout.version
-        limits = writes_for(resources, version, cgroup_files.present(group, version), driver=NAME)
+        now = cgroup_files.present(group, self._layout.version)
+        limits = writes_for(resources, self._machine, now, driver=NAME)
+        for action in (*self._enabling(group, limits), *_realtime(group, resources)):
+            cgroup_files.run(action, NAME)
         rules = resources.get("devices")
         if rules and "devices" in group.v1:
             limits += cgroup_files.device_writes(group, cgroup_devices.policy(rules))
@@ -103,7 +102,7 @@ class CgroupFs(CgroupDriver):
     def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
         """Return the text of the file behind each limit."""
         cgroup_files.must_exist(group, plugin=NAME)
-        limits = writes_for(resources, self._layout.version, driver=NAME)
+        limits = writes_for(resources, self._machine, driver=NAME)
         return cgroup_files.read_back(group, limits, devices=bool(resources.get("devices")))
 
     def statistics(self, group: Group) -> Statistics:
@@ -114,6 +113,14 @@ class CgroupFs(CgroupDriver):
         """Return where groups are made: the configured parent if it is there, else the top."""
         parent = os.path.normpath(f"{mount}/{self._parent}")
         return parent if os.path.isdir(parent) else mount
+
+    def _enabling(self, group: Group, limits: Sequence[Limit]) -> list[Action]:
+        """Return the writes that give a v2 group its controllers: the usual ones, and those that a limit needs."""
+        wanted = self._layout.enabled({limit.controller for limit in limits})
+        enable = " ".join(f"+{controller}" for controller in wanted)
+        paths = self._layout.above(group) if wanted else []
+        meaning = "the controllers of the groups below"
+        return [actions.WriteCgroup(f"{path}/cgroup.subtree_control", enable, meaning) for path in paths]
 
     def _devices(self, group: Group, resources: Resources) -> list[Action]:
         rules = resources.get("devices")
@@ -131,18 +138,17 @@ class CgroupFs(CgroupDriver):
         )
 
     def _capabilities(self) -> frozenset[Capability]:
-        found = {capability for capability, name in _BY_CONTROLLER.items() if self._layout.version(name)}
+        found = cgroup_files.limits_of(self._machine, self._layout.v1)
         if self._layout.v2 or self._layout.v1:
             found.add(Capability.STATISTICS)
         if self._layout.v2 or "devices" in self._layout.v1:
             found.add(Capability.DEVICES)
         if self._layout.v2 or "freezer" in self._layout.v1:
             found.add(Capability.FREEZE)
-        if self._can_limit_swap():
-            found.add(Capability.SWAP)
         return frozenset(found)
 
-    def _can_limit_swap(self) -> bool:
-        """v1 shows it at the top (a kernel may be booted with swapaccount=0); v2 has it with the memory controller."""
-        held = self._layout.version("memory")
-        return held == 2 or (held == 1 and os.path.exists(f"{self._layout.v1['memory']}/memory.memsw.limit_in_bytes"))
+
+def _realtime(group: Group, resources: Resources) -> list[Action]:
+    cpu = resources.get("cpu") or {}
+    runtime = cpu.get("realtimeRuntime")
+    return [actions.AllowRealtime(group.v1["cpu"], runtime, cpu.get("realtimePeriod") or 1_000_000)] if runtime else []

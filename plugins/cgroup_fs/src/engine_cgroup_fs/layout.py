@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 from engine.errors import InvalidInput
@@ -19,11 +19,14 @@ from engine.linux.cgroups import Group, Hierarchies, read_value
 NAME = "cgroupfs"
 """What the user types."""
 
-_V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "devices")
+_V1 = (
+    "cpu", "cpuacct", "cpuset", "memory", "pids", "devices", "blkio", "hugetlb", "rdma", "net_cls", "net_prio",
+    "perf_event",
+)  # fmt: skip
 """The v1 controllers whose hierarchies a container joins, limited or not: its limits may be changed later, and its
 statistics are wanted. The freezer is left out where the v2 tree can freeze."""
-_V2 = ("cpuset", "cpu", "memory", "pids")
-"""The v2 controllers that are enabled for containers, as far as v2 has them."""
+_V2 = ("cpuset", "cpu", "io", "memory", "pids")
+"""The v2 controllers that are enabled for every container, where v2 has them; others when a limit needs them."""
 _COMPONENT = re.compile(r"[A-Za-z0-9_.:@+-]+")
 
 
@@ -53,10 +56,12 @@ class Layout(NamedTuple):
         path = self.path(name, parent)
         return Group({controller: mount + path for controller, mount in self.v1.items()}, self.v2 and self.v2 + path)
 
-    def delegating(self, group: Group) -> list[str]:
+    def enabled(self, limited: Set[str]) -> list[str]:
+        """Return the v2 controllers that a group gets of which these are limited."""
+        return [name for name in self.v2_controllers if name in _V2 or name in limited]
+
+    def above(self, group: Group) -> list[str]:
         """Return the v2 directories that must enable controllers for the group, from the mount point down."""
-        if not self.v2_controllers:
-            return []
         parents = group.v2[len(self.v2) + 1 :].split("/")[:-1]
         return [self.v2 + "".join(f"/{part}" for part in parents[:depth]) for depth in range(len(parents) + 1)]
 
@@ -68,7 +73,7 @@ def of_machine(hierarchies: Hierarchies, mark: str) -> Layout:
     if not v2 and "freezer" in hierarchies.v1:
         v1["freezer"] = hierarchies.v1["freezer"].mount_point
     available = read_value(v2, "cgroup.controllers").split() if v2 else []
-    return Layout(v1, v2, tuple(name for name in _V2 if name in available), mark)
+    return Layout(v1, v2, tuple(available), mark)
 
 
 def checked_parent(parent: str) -> str:

@@ -21,7 +21,7 @@ from dbus_next.signature import Variant
 
 from engine.errors import Conflict, EngineError, Unsupported
 from engine_cgroup_systemd.names import NAME
-from engine_cgroup_systemd.properties import Property
+from engine_cgroup_systemd.values import Property
 
 SYSTEMD, MANAGER_PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER, SCOPE = f"{SYSTEMD}.Manager", f"{SYSTEMD}.Scope"

@@ -22,12 +22,14 @@ from engine.linux import cgroups
 from engine.linux.cgroups import Group
 from engine.spec import cgroup_devices
 from engine.spec.cgroup_limits import Limit
-from engine.spec.cgroup_writes import Present, writes_for
+from engine.spec.cgroup_machine import Present
+from engine.spec.cgroup_writes import writes_for
 from engine.spec.runtime import Resources
 from engine_cgroup_systemd import layout, names, verify
 from engine_cgroup_systemd.devices import drivers
 from engine_cgroup_systemd.names import NAME
-from engine_cgroup_systemd.properties import Property, device_properties, properties
+from engine_cgroup_systemd.properties import device_properties, properties
+from engine_cgroup_systemd.values import Property
 
 if TYPE_CHECKING:
     from engine_cgroup_systemd.bus import Systemd
@@ -36,9 +38,6 @@ _PREFERENCE = 40
 """Below cgroupfs: a scope costs some 25 ms, a directory one."""
 _TIMEOUT = 10.0
 _OPTIONS = ("bus", "timeout")
-_BY_CONTROLLER = {
-    Capability.CPU: "cpu", Capability.CPUSET: "cpuset", Capability.MEMORY: "memory", Capability.PIDS: "pids",
-}  # fmt: skip
 
 
 class CgroupSystemd(CgroupDriver):
@@ -52,6 +51,9 @@ class CgroupSystemd(CgroupDriver):
         self._address = layout.bus_address(self._user)
         self._timeout = _seconds(config.options.get("timeout", ""))
         self._layout = layout.of_machine(cgroups.discover(), config.mark, user=self._user)
+        here = cgroup_files.machine(self._layout.version, self._layout.v1, self._layout.v2)
+        # systemd gives its slices no realtime budget, so a scope in them can have none.
+        self._machine = here._replace(realtime=False, missing="systemd here does not hand on the controller")
         self.capabilities = self._capabilities()
 
     def probe(self) -> Probe:
@@ -71,7 +73,7 @@ class CgroupSystemd(CgroupDriver):
         """Return own directories, the call that makes the scope, and what is written when it is there."""
         slice_name, unit = self._slice(parent), names.scope(self._mark, name)
         group = self._layout.group(name, slice_name, devices=bool(resources.get("devices")))
-        limits = writes_for(resources, self._layout.version, driver=NAME)
+        limits = writes_for(resources, self._machine, driver=NAME)
         wanted = self._properties(resources)
         before, after = self._steps(group, limits, wanted, unit)
         entrances, inside = actions.entrance(Group(self._layout.own_part(group), ""), NAME)
@@ -109,7 +111,7 @@ class CgroupSystemd(CgroupDriver):
         group, unit = self.group(name, parent=parent), names.scope(self._mark, name)
         cgroup_files.must_exist(group, plugin=NAME)
         now = cgroup_files.present(group, self._layout.version)
-        limits = writes_for(resources, self._layout.version, now, driver=NAME)
+        limits = writes_for(resources, self._machine, now, driver=NAME)
         wanted = self._properties(resources, now)
         early, late = _around(limits, wanted)
 
@@ -130,7 +132,7 @@ class CgroupSystemd(CgroupDriver):
     def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
         """Return the text of the file behind each limit."""
         cgroup_files.must_exist(group, plugin=NAME)
-        limits = writes_for(resources, self._layout.version, driver=NAME)
+        limits = writes_for(resources, self._machine, driver=NAME)
         return cgroup_files.read_back(group, limits, devices=bool(resources.get("devices")))
 
     def statistics(self, group: Group) -> Statistics:
@@ -146,7 +148,7 @@ class CgroupSystemd(CgroupDriver):
         return names.checked_slice(parent or self._parent or ("app.slice" if self._user else "system.slice"))
 
     def _properties(self, resources: Resources, now: Present | None = None) -> list[Property]:
-        found = properties(resources, self._layout.version, now)
+        found = properties(resources, self._machine, now)
         rules = resources.get("devices")
         if rules and self._user:
             raise Unsupported(
@@ -178,16 +180,12 @@ class CgroupSystemd(CgroupDriver):
         )
 
     def _capabilities(self) -> frozenset[Capability]:
-        found = {capability for capability, name in _BY_CONTROLLER.items() if self._layout.version(name)}
+        found = cgroup_files.limits_of(self._machine, self._layout.v1)
         found.add(Capability.STATISTICS)
         if not self._user:
             found.add(Capability.DEVICES)
         if self._layout.v2 or "freezer" in self._layout.own:
             found.add(Capability.FREEZE)
-        memory = self._layout.version("memory")
-        memsw = f"{self._layout.managed.get('memory', '')}/memory.memsw.limit_in_bytes"
-        if memory == 2 or (memory == 1 and os.path.exists(memsw)):
-            found.add(Capability.SWAP)
         return frozenset(found)
 
 
@@ -201,6 +199,7 @@ def _fixed(unit: str, slice_name: str) -> list[Property]:
         ("CPUAccounting", "b", True),
         ("MemoryAccounting", "b", True),
         ("TasksAccounting", "b", True),
+        ("IOAccounting", "b", True),
     )
     return [Property(name, signature, value, ()) for name, signature, value in rows]
 

@@ -1,9 +1,9 @@
 """Which hierarchies systemd manages here, and where it puts a scope in them.
 
 systemd has one tree. On v2 that is the v2 hierarchy; on v1 and hybrid it is ``name=systemd`` (and the v2 tree beside it
-in hybrid), repeated in each v1 hierarchy of a controller that it manages. The others (cpuset, the freezer where there
-is no v2 tree, and cpuacct where it is not mounted together with cpu, as systemd takes for granted) it never touches:
-there the driver makes the same path itself.
+in hybrid), repeated in each v1 hierarchy of a controller that it manages. The others it never touches: there the driver
+makes the same path itself. They are cpuset, hugetlb and the like, the freezer where there is no v2 tree, and cpuacct
+where it is not mounted together with cpu, as systemd takes for granted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from engine_cgroup_systemd import names
 
 TRACKING = "name=systemd"
 """The v1 hierarchy without controllers in which systemd tracks processes."""
-_MANAGED_V1 = (TRACKING, "cpu", "cpuacct", "memory", "pids", "devices")
-_OWN_V1 = ("cpuset", "freezer")
-_V2 = ("cpu", "cpuset", "memory", "pids")
+_MANAGED_V1 = (TRACKING, "cpu", "cpuacct", "blkio", "memory", "pids", "devices")
+_OWN_V1 = ("cpuset", "freezer", "hugetlb", "rdma", "net_cls", "net_prio", "perf_event")
+_V2 = ("cpu", "cpuset", "io", "memory", "pids")
+"""What systemd manages on v2. It enables no other controller for a unit: there is no limit of huge pages there."""
 
 
 class Layout(NamedTuple):
@@ -42,6 +43,11 @@ class Layout(NamedTuple):
             return 1
         return 2 if controller in self.v2_controllers else 0
 
+    @property
+    def v1(self) -> dict[str, str]:
+        """The mount points of the v1 controllers in use, whoever makes the directories there."""
+        return {**self.managed, **self.own}
+
     def path(self, name: str, slice_name: str) -> str:
         """Return the cgroup path of a container's scope."""
         return self.root + names.slice_path(slice_name) + "/" + names.scope(self.mark, name)
@@ -49,7 +55,7 @@ class Layout(NamedTuple):
     def group(self, name: str, slice_name: str, *, devices: bool) -> Group:
         """Return the scope's directories; in the v1 devices hierarchy it has one when it has ``devices`` rules."""
         path = self.path(name, slice_name)
-        v1 = {controller: mount + path for controller, mount in (*self.managed.items(), *self.own.items())}
+        v1 = {controller: mount + path for controller, mount in self.v1.items()}
         if not devices:
             v1.pop("devices", None)
         return Group(v1, self.v2 and self.v2 + path)

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from engine.spec import cgroup_v2
 from engine.spec.cgroup_devices import Policy
 from engine.spec.cgroup_limits import UNLIMITED
-from engine.spec.cgroup_writes import Present, Version
+from engine.spec.cgroup_machine import Machine, Present
 from engine.spec.runtime import Cpu, Memory, Resources
+from engine_cgroup_systemd import block_io, unified
 from engine_cgroup_systemd.devices import Drivers, allowed
-
-INFINITY = 2**64 - 1
-"""systemd's "no limit"."""
-SECOND = 1_000_000
-_PERCENT = SECOND // 100
+from engine_cgroup_systemd.values import INFINITY, Property, cpu_mask, quota_per_second
 
 
-class Property(NamedTuple):
-    """One property: name, D-Bus signature, value as plain data, and the limits (their OCI names) that it holds."""
-
-    name: str
-    signature: str
-    value: Any
-    limits: tuple[str, ...]
-
-
-def properties(resources: Resources, version: Version, now: Present | None = None) -> list[Property]:
+def properties(resources: Resources, here: Machine, now: Present | None = None) -> list[Property]:
     """Return what of ``resources`` systemd has a property for. Device rules: see `device_properties`.
 
     ``now`` is what a running unit has, for an update. The values were checked by `engine.spec.cgroup_writes` before.
+    Raises `Unsupported` for a file of v2 that is systemd's own and that it has no property for.
     """
-    present = now or Present()
+    present, version = now or Present(), here.version
     cpu, memory, pids = resources.get("cpu") or {}, resources.get("memory") or {}, resources.get("pids")
     found = _cpu(cpu, version("cpu"), present)
     if version("cpuset") == 2:
@@ -39,7 +26,9 @@ def properties(resources: Resources, version: Version, now: Present | None = Non
     found += _memory(memory, version("memory"), present)
     if pids is not None:
         found.append(Property("TasksMax", "t", pids["limit"] if pids["limit"] > 0 else INFINITY, ("pids.limit",)))
-    return found
+    if version("io") == 2:
+        found += block_io.properties(resources.get("blockIO") or {}, here)
+    return found + unified.properties(resources.get("unified") or {})
 
 
 def device_properties(policy: Policy, known: Drivers) -> list[Property]:
@@ -51,29 +40,13 @@ def device_properties(policy: Policy, known: Drivers) -> list[Property]:
     return found
 
 
-def quota_per_second(quota: int, period: int) -> int:
-    """Return CPUQuotaPerSecUSec for a quota in a period, rounded up to one percent of a processor.
-
-    systemd writes the value down as a percentage, so a finer one would change when it reloads its units.
-    """
-    if quota == UNLIMITED:
-        return INFINITY
-    return -(-quota * SECOND // period // _PERCENT) * _PERCENT
-
-
-def cpu_mask(members: str) -> list[int]:
-    """Return a list such as ``0-2,4`` as the bytes of a bit mask, lowest first (AllowedCPUs=, AllowedMemoryNodes=)."""
-    mask = 0
-    for part in members.split(","):
-        first, _, last = part.partition("-")
-        for number in range(int(first), int(last or first) + 1):
-            mask |= 1 << number
-    return list(mask.to_bytes((mask.bit_length() + 7) // 8, "little"))
-
-
 def _cpu(cpu: Cpu, version: int, present: Present) -> list[Property]:
     found = []
-    if shares := cpu.get("shares"):
+    if version == 2 and cpu.get("idle") is not None:
+        # A weight of 0 is systemd's word for idle; any other ends it (systemd 252).
+        weight = 0 if cpu["idle"] else cgroup_v2.weight_of_shares(cpu.get("shares") or 1024)
+        found.append(Property("CPUWeight", "t", weight, ("cpu.idle", "cpu.shares")))
+    elif shares := cpu.get("shares"):
         if version == 1:
             found.append(Property("CPUShares", "t", shares, ("cpu.shares",)))
         else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.contracts.cgroup_files import directory
+from engine.contracts.cgroup_files import directory, line_of
 from engine.errors import KernelError
 from engine.linux.cgroups import Group, read_value
 from engine.spec.cgroup_limits import Limit
 from engine_cgroup_systemd.names import NAME
-from engine_cgroup_systemd.properties import Property
+from engine_cgroup_systemd.unified import count
+from engine_cgroup_systemd.values import Property
 
 _PAGE = 4096
 _UNLIMITED_V1 = 2**62
@@ -19,19 +20,23 @@ _QUOTA_SLACK = 100
 
 
 class Expected(NamedTuple):
-    """A file of the group, the text that would have been written to it, and the limit in words."""
+    """A file of the group, the text that would have been written to it, and the limit in words.
+
+    ``key`` begins the line that it is about, in a file with one for each device.
+    """
 
     directory: str
     file: str
     value: str
     meaning: str
+    key: str = ""
 
 
 def expected(group: Group, limits: Sequence[Limit], wanted: Sequence[Property]) -> list[Expected]:
     """Return what must be found for the limits that properties hold."""
     held = {name for one in wanted for name in one.limits}
     return [
-        Expected(directory(group, limit.controller), limit.file, limit.value, limit.meaning)
+        Expected(directory(group, limit.controller), limit.file, limit.value, limit.meaning, limit.key)
         for limit in limits
         if limit.name in held
     ]
@@ -41,7 +46,8 @@ def check(rows: Sequence[Expected]) -> None:
     """Raise `KernelError` for the first limit that the kernel does not hold."""
     for row in rows:
         found = read_value(row.directory, row.file)
-        if not same(row.file, row.value, found):
+        good = same_line(row.value, line_of(found, row.key)) if row.key else same(row.file, row.value, found)
+        if not good:
             raise KernelError(
                 f"systemd was asked for the {row.meaning}, but {row.directory}/{row.file} holds {found}",
                 fix="See journalctl -b for systemd's reason; a limit below what is in use is refused by the kernel.",
@@ -57,7 +63,15 @@ def same(file: str, wanted: str, found: str) -> bool:
     return bool(pairs) and all(_same_number(file, one, other) for one, other in pairs)
 
 
+def same_line(wanted: str, found: str) -> bool:
+    """Return whether a device's line holds every value of another; without a line the device has no limit."""
+    there = found.split()[1:]
+    return all(word in there or word.endswith(("=max", "default")) for word in wanted.split()[1:])
+
+
 def _same_number(file: str, wanted: str, found: str) -> bool:
+    if wanted[-1:] in "KMGTkmgt":
+        wanted = str(count(wanted))
     one, other = _number(wanted), _number(found)
     if one is None or other is None:
         return one is other
