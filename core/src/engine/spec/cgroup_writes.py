@@ -1,26 +1,19 @@
 """From OCI limits to the writes for one machine: each controller in the version of the hierarchy that it is bound to.
 
-Pure: the machine comes in as `Machine`, what is present in a running group as `Present`.
+Pure: the machine comes in as `Machine`, what is present in a running group as `Present`. What few containers are
+limited in is translated by modules that are imported only then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from engine.errors import Unsupported
-from engine.spec import (
-    cgroup_checks,
-    cgroup_hardware,
-    cgroup_io,
-    cgroup_limits,
-    cgroup_network,
-    cgroup_unified,
-    cgroup_v1,
-    cgroup_v2,
-)
+from engine.spec import cgroup_checks, cgroup_limits, cgroup_v1, cgroup_v2
 from engine.spec.cgroup_limits import Limit
 from engine.spec.cgroup_machine import Machine, Present
-from engine.spec.runtime import Cpu, Memory, Resources
+from engine.spec.runtime import Cpu, Memory, Network, Resources
 
 _ZERO_IS_NONE = ("burst", "idle", "realtimeRuntime")
 
@@ -39,11 +32,9 @@ def writes_for(resources: Resources, machine: Machine, present: Present | None =
         *_pids(resources, machine, driver),
         *_block_io(resources, machine, driver),
         *_hardware(resources, machine, driver),
-        *cgroup_network.writes(resources.get("network") or {}, machine, driver),
+        *_network(resources.get("network") or {}, machine, driver),
     ]
-    more = cgroup_unified.writes(resources.get("unified") or {}, machine, driver)
-    cgroup_unified.refuse_twice(writes, more)
-    return writes + more
+    return writes + _unified(resources.get("unified") or {}, machine, driver, writes)
 
 
 def _cpu(cpu: Cpu, machine: Machine, now: Present, driver: str) -> list[Limit]:
@@ -90,18 +81,42 @@ def _block_io(resources: Resources, machine: Machine, driver: str) -> list[Limit
     block = resources.get("blockIO") or {}
     if not any(block.values()):
         return []
+    from engine.spec import cgroup_io
+
     version = machine.version("blkio") or machine.must_have("io", "blockIO", driver)
     return cgroup_io.writes(block, machine, version, driver)
 
 
 def _hardware(resources: Resources, machine: Machine, driver: str) -> list[Limit]:
-    writes = []
+    writes: list[Limit] = []
+    if not (resources.get("hugepageLimits") or resources.get("rdma")):
+        return writes
+    from engine.spec import cgroup_hardware
+
     if pages := resources.get("hugepageLimits"):
         version = machine.must_have("hugetlb", "hugepageLimits", driver)
         writes += cgroup_hardware.hugetlb(pages, machine, version, driver)
     if rdma := resources.get("rdma"):
         machine.must_have("rdma", "rdma", driver)
         writes += cgroup_hardware.rdma(rdma)
+    return writes
+
+
+def _network(network: Network, machine: Machine, driver: str) -> list[Limit]:
+    if not any(network.values()):
+        return []
+    from engine.spec import cgroup_network
+
+    return cgroup_network.writes(network, machine, driver)
+
+
+def _unified(files: Mapping[str, str], machine: Machine, driver: str, others: list[Limit]) -> list[Limit]:
+    if not files:
+        return []
+    from engine.spec import cgroup_unified
+
+    writes = cgroup_unified.writes(files, machine, driver)
+    cgroup_unified.refuse_twice(others, writes)
     return writes
 
 
