@@ -17,6 +17,39 @@ def label(scene: Scene) -> None:
         assert "team=storage = fast" in scene.box.done("ps", "--format", "{{.Labels}}").stdout
 
 
+def label_file(scene: Scene) -> None:
+    (scene.place / "labels").write_text("# a comment\nteam=storage = fast\nbare\ntyped=1\n")
+    with scene.box.container(*scene.typed) as container:
+        labels = container.inspect()["Config"]["Labels"]
+        assert labels == {"team": "storage = fast", "bare": "", "typed": "2"}
+
+
+def annotation(scene: Scene) -> None:
+    with scene.box.container(*scene.typed, "--runtime", "runc") as container:
+        found = container.inspect()
+        assert found["Spec"]["annotations"]["org.example.team"] == "a=b"
+        # What runc keeps of a container lies in the shim's own mount namespace.
+        kept = f"{scene.box.root.root}/containers/{found['Id']}/oci-{found['Id']}/state/{found['Id']}/state.json"
+        state = json.loads(Path(f"/proc/{found['State']['ShimPid']}/root{kept}").read_text())
+        assert "org.example.team=a=b" in state["config"]["labels"]
+
+
+def cidfile(scene: Scene) -> None:
+    """It is written as the container is made, is never written over, and is gone when none could be made."""
+    box, file = scene.box, Path(scene.typed[-1])
+    refused = box("run", "--rm", *scene.typed, "no-such-image", "true")
+    assert (refused.returncode, file.exists()) == (125, False)
+    with box.container(*scene.typed) as container:
+        assert file.read_text() == container.inspect()["Id"]
+        again = box("run", "--rm", *scene.typed, box.image, "true")
+        assert again.returncode == 125
+        assert str(file) in again.stderr
+        assert file.read_text() == container.inspect()["Id"]
+    file.unlink()
+    with box.to_be_removed() as name:
+        assert box.done("create", *scene.typed, "--name", name, box.image, "true").stdout == f"{file.read_text()}\n"
+
+
 def storage(scene: Scene) -> None:
     assert scene.run("grep ' / ' /proc/mounts | cut -d ' ' -f 3") == "overlay\n"
     with scene.box.container(*scene.typed) as container:

@@ -72,6 +72,29 @@ def env_file(scene: Scene) -> None:
     assert {"FIRST=typed", "SECOND=two words", "PASSED_ON=from outside"} <= set(shown)
 
 
+def env_host(scene: Scene) -> None:
+    """What is typed counts most, then the image's own, then the command's, which are all there."""
+    given = {"GREETING": "hello  world", "PATH_OF_MINE": "x", "HOSTNAME": "elsewhere", "TYPED": "no"}
+    shown = scene.run("env", "--env", "TYPED=yes", env=given).splitlines()
+    assert {"GREETING=hello  world", "PATH_OF_MINE=x", "TYPED=yes"} <= set(shown)
+    assert "HOSTNAME=elsewhere" not in shown
+    assert "GREETING" not in scene.bare("env", env=given)
+
+
+def groups(scene: Scene) -> None:
+    assert set(scene.run("id -G").split()) == {"0", "77", "1000"}
+    assert scene.bare("id -G") == "0\n"
+
+
+def groups_of_user(scene: Scene) -> None:
+    """A command that is executed in it later is in them too, as whatever user."""
+    with scene.box.container(*scene.typed) as container:
+        status = Path(f"/proc/{container.pid}/status").read_text()
+        assert "\nGroups:\t77 1000 \n" in status
+        assert set(container.sh("id -G").split()) == {"9", "77", "1000"}
+        assert set(container.sh("id -G", "-u", "8:8").split()) == {"8", "77", "1000"}
+
+
 def entrypoint(scene: Scene) -> None:
     box = scene.box
     assert box.done("run", "--rm", *scene.typed, box.image, "one", "two words").stdout == "one two words\n"

@@ -27,10 +27,13 @@ STREAMS = [
 PROCESS = [
     Row("--env", "-e 'GREETING=hello  world' -e PASSED_ON", "the environment has them", process.env),
     Row("--env-file", "--env-file {place}/env", "the environment has its lines", process.env_file),
+    Row("--env-host", "--env-host", "the command's environment, and the image's before it", process.env_host),
     Row("--workdir", "-w /tmp", "the working directory", Inside("pwd", "/tmp")),
     Row("--workdir", "-w /srv/new", "a missing directory is made", Inside("pwd", "/srv/new")),
     Row("--user", "-u user", "user and group of the image by name", privileges.user_of_host_files),
     Row("--user", "-u 7:9", "user and group by number", Inside("id -u; id -g", "7\n9")),
+    Row("--group-add", "--group-add user --group-add 77", "it is in them too", process.groups),
+    Row("--group-add", "-u 7:9 --group-add user --group-add 77", "also as another user", process.groups_of_user),
     Row("--entrypoint", "--entrypoint echo", "runs with the command as its arguments", process.entrypoint),
     Row("--init", "--init", "orphans are reaped by process 1", process.init),
     Row("--ulimit", "--ulimit nofile=20:30", "no more files can be opened", process.ulimit),
@@ -105,6 +108,12 @@ ISOLATION = [
     ),
     Row("--hostname", "-h box-1", "its host name", Inside("hostname", "box-1")),
     Row("--hostname", "-h box-1", "it finds itself by it", Inside("grep -c box-1 /etc/hosts || true", "1")),
+    Row(
+        "--domainname",
+        "--domainname nis.example",
+        "the kernel's value",
+        Inside("cat /proc/sys/kernel/domainname", "nis.example"),
+    ),
     Row("--sysctl", "--sysctl kernel.msgmax=4321", "the kernel's value", Inside("cat /proc/sys/kernel/msgmax", "4321")),
     Row(
         "--sysctl",
@@ -129,6 +138,9 @@ PRIVILEGES = [
 
 ENGINE = [
     Row("--label", "-l 'team=storage = fast' --label bare", "it is found again", engine.label),
+    Row("--label-file", "--label-file {place}/labels -l typed=2", "it is found again", engine.label_file),
+    Row("--annotation", "--annotation org.example.team=a=b", "the OCI runtime's program knows it", engine.annotation),
+    Row("--cidfile", "--cidfile {place}/cid", "the ID of the container", engine.cidfile),
     Row("--storage", "--storage overlay", "the type of the root filesystem", engine.storage),
     Row("--cgroup-driver", "--cgroup-driver cgroupfs", "where the process is", engine.cgroup_driver),
     Row("--cgroup-parent", "--cgroup-parent PARENT", "where the process is", engine.cgroup_parent),

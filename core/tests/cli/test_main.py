@@ -64,6 +64,10 @@ def test_every_flag_has_a_line_of_help(name: str) -> None:
         (["run", "--memry", "1", "host:"], "no such option: --memry", "engine run --help"),
         (["run", "--memory"], "option '--memory' requires an argument", "engine run --help"),
         (["run", "--memory", "much", "host:"], "--memory 'much' is not a size", "`--memory 512m`"),
+        (["run", "--rm=perhaps", "host:"], "invalid value for --rm: 'perhaps' is neither", "engine run --help"),
+        (["run", "-id=", "host:"], "invalid value for -d: '' is neither", "engine run --help"),
+        (["run", "-=", "host:"], "no such option: -=", "engine run --help"),
+        (["ps", "-Z=1"], "no such option: -Z", "engine ps --help"),
         (["stop"], "missing argument 'CONTAINER'", "engine stop --help"),
         (["image", "paint"], "no such command 'paint'", "engine image --help"),
     ],
@@ -89,6 +93,30 @@ def test_words_after_the_image_are_the_commands(monkeypatch: pytest.MonkeyPatch)
     assert run(["run", "--rm", "host:", "sh", "-c", "x", "--rm", "--", "-i"]) == 125
     assert run(["run", "host:", "--rm"]) == 125
     assert seen == [("host:", ["sh", "-c", "x", "--rm", "--", "-i"], True), ("host:", ["--rm"], False)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "flags"),
+    [
+        ("--rm=true --init=1 --tty=T", {"rm": True, "init": True, "tty": True}),
+        ("--rm --rm=false --read-only=0 --init=False", {"rm": False, "read_only": False, "init": False}),
+        ("-d=false -it=true", {"detach": False, "interactive": True, "tty": True}),
+        ("-dt=f", {"detach": True, "tty": False}),
+        ("-e=A=b -m=64m --name=x", {"env": ["A=b"], "memory": "64m", "name": "x"}),
+        ("-eA=b -w/x=y", {"env": ["A=b"], "workdir": "/x=y"}),
+        ("-e -d=true -te -d=true", {"env": ["-d=true", "-d=true"], "detach": False, "tty": True}),
+    ],
+)
+def test_flags_with_values(typed: str, flags: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    def note(_image: str, _command: list[str], given: dict[str, object]) -> None:
+        seen.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
+        raise InvalidInput("enough")
+
+    monkeypatch.setattr("engine.cli.run.options_of", note)
+    assert run(["run", *typed.split(), "host:"]) == 125
+    assert {name: seen[name] for name in flags} == flags
 
 
 def failing(error: BaseException) -> Callable[..., int]:

@@ -10,6 +10,7 @@ import pytest
 
 from core.tests.spec.facts_for_tests import FUSE, asked, spec_of
 from engine.cli.run_flags import RunFlags
+from engine.errors import InvalidInput
 from engine.spec.options import RunOptions
 from engine.spec.runtime import Spec
 
@@ -30,9 +31,11 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
     ({"tty": True}, lambda s: "TERM=xterm" in s["process"]["env"], True),
     ({"env": ["A=1", "A=2", "LANG"]}, lambda s: s["process"]["env"], ["PATH=/bin", "HOSTNAME=0123456789ab", "A=2"]),
     ({"env": ["TOKEN"]}, lambda s: "TOKEN=s3" in s["process"]["env"], True),
+    ({"env_host": True}, lambda s: s["process"]["env"][1:4], ["HOME=/root", "TOKEN=s3", "HOSTNAME=0123456789ab"]),
     ({"workdir": "/tmp"}, lambda s: s["process"]["cwd"], "/tmp"),
     ({"user": "1000:50"}, lambda s: s["process"]["user"], {"uid": 1000, "gid": 50, "username": "1000:50"}),
     ({"user": "bob"}, lambda s: s["process"]["user"], {"uid": 0, "gid": 0, "username": "bob"}),
+    ({"group_add": ["audio", "7"]}, lambda s: s["process"]["user"]["groupnames"], ["audio", "7"]),
     ({"entrypoint": "/bin/sh"}, lambda s: s["process"]["args"], ["/bin/sh", "x"]),
     ({"entrypoint": ""}, lambda s: s["process"]["args"], ["x"]),
     ({"init": True}, lambda s: s["process"]["args"], ["/dev/engine-init", "--", "/entry", "x"]),
@@ -120,6 +123,8 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
         [{"containerID": 0, "hostID": 0, "size": 4294967295}],
     ),
     ({"hostname": "web.example"}, lambda s: s["hostname"], "web.example"),
+    ({"domainname": "nis"}, lambda s: s["domainname"], "nis"),
+    ({"annotation": ["a.b=c=d"]}, lambda s: s["annotations"]["a.b"], "c=d"),
     ({"sysctl": ["net.core.somaxconn=9"]}, lambda s: s["linux"]["sysctl"], {"net.core.somaxconn": "9"}),
     ({"cap_add": ["net_admin"]}, lambda s: "CAP_NET_ADMIN" in s["process"]["capabilities"]["bounding"], True),
     ({"cap_drop": ["ALL"]}, lambda s: s["process"]["capabilities"]["permitted"], []),
@@ -178,8 +183,28 @@ def test_env_file(tmp_path: Path) -> None:
     assert env[2:] == ['A=one = "two" # kept', "HOME=/root", "B=2", "C=typed", "D=a\x0cb"]
 
 
+def test_label_file(tmp_path: Path) -> None:
+    file = tmp_path / "labels"
+    file.write_text("# a comment\n\na=one = two\n  bare\nb=file\n")
+    options = asked("x", label_file=[str(file)], label=["b=typed"])
+    assert options.labels == {"a": "one = two", "bare": "", "b": "typed"}
+
+
+@pytest.mark.parametrize("line", ["=x", "a\0=b"])
+def test_a_label_file_with_nonsense(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "labels"
+    file.write_text(f"good=1\n{line}\n")
+    with pytest.raises(InvalidInput, match=f"{file}, line 2"):
+        asked("x", label_file=[str(file)])
+
+
 def test_every_flag_has_a_row() -> None:
-    elsewhere = {"env_file": "above", "detach_keys": "containers' tests: the console reads it, the container does not"}
+    elsewhere = {
+        "env_file": "above",
+        "label_file": "below",
+        "cidfile": "the command writes it",
+        "detach_keys": "containers' tests: the console reads it, the container does not",
+    }
     rows = {flag for given, _, _ in TABLE for flag in given} | {row[0] for row in KEPT} | elsewhere.keys()
     assert RunFlags.__annotations__.keys() == rows
 

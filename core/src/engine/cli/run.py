@@ -1,6 +1,8 @@
 """`engine run` and `engine create`."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
@@ -55,11 +57,12 @@ def run(
     traced = trace or bool(trace_file)
     if traced:
         _begin_trace(trace_file)
-    with open_engine(ctx) as engine, Progress() as progress:
+    with _cidfile(flags["cidfile"]) as keep, open_engine(ctx) as engine, Progress() as progress:
         engine.progress = progress
 
         def created(record: "Record") -> None:
             progress.end()
+            keep(record.id)
             if options.detach:
                 write(record.id)
 
@@ -96,11 +99,20 @@ def create(ctx: typer.Context, image: _Image, command: _Command = None, **flags:
     from engine.containers import recover
     from engine.containers.creating import create as create_container
 
-    with open_engine(ctx) as engine, Progress() as progress:
+    with _cidfile(flags["cidfile"]) as keep, open_engine(ctx) as engine, Progress() as progress:
         engine.progress = progress
         recover.everything(engine)
         record = create_container(engine, options)
+        keep(record.id)
     write(record.id)
+
+
+def _cidfile(path: str | None) -> AbstractContextManager[Callable[[str], None]]:
+    if path is None:
+        return nullcontext(lambda _id: None)
+    from engine.cli.cidfile import cidfile
+
+    return cidfile(path)
 
 
 def _check_terminal(options: RunOptions) -> None:

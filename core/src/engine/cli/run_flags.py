@@ -26,8 +26,10 @@ class RunFlags(TypedDict):
     # The process
     env: Annotated[Texts, Option("--env", "-e", metavar="KEY[=VALUE]", help="Set a variable, or pass one on")]
     env_file: Annotated[Texts, Option("--env-file", metavar="FILE", help="Read variables from a file")]
+    env_host: Annotated[bool, Option("--env-host", help="Pass every variable on; the image's and --env count more")]
     workdir: Annotated[Text, Option("--workdir", "-w", metavar="DIR", help="Run in this directory")]
     user: Annotated[Text, Option("--user", "-u", metavar="USER[:GROUP]", help="Run as this user, by name or number")]
+    group_add: Annotated[Texts, Option("--group-add", metavar="GROUP", help="One more group, by name or number")]
     entrypoint: Annotated[Text, Option("--entrypoint", metavar="COMMAND", help="Run instead of the image's entrypoint")]
     init: Annotated[bool, Option("--init", help="Run a small init that reaps processes and passes signals on")]
     ulimit: Annotated[Texts, Option("--ulimit", metavar="NAME=SOFT[:HARD]", help="Limit a resource of each process")]
@@ -60,6 +62,7 @@ class RunFlags(TypedDict):
         Texts, Option("--namespace", metavar="KIND=WISH", help="Any kind of namespace: new, host, container:NAME, PATH")
     ]
     hostname: Annotated[Text, Option("--hostname", "-h", metavar="NAME", help="Host name inside (the ID's beginning)")]
+    domainname: Annotated[Text, Option("--domainname", metavar="NAME", help="NIS domain name inside (none)")]
     sysctl: Annotated[Texts, Option("--sysctl", metavar="KEY=VALUE", help="Set a parameter of its own namespaces")]
     # Privileges
     cap_add: Annotated[Texts, Option("--cap-add", metavar="CAPABILITY", help="Grant a capability, or ALL")]
@@ -71,6 +74,9 @@ class RunFlags(TypedDict):
     ]
     # The engine's
     label: Annotated[Texts, Option("--label", "-l", metavar="KEY[=VALUE]", help="Label the container")]
+    label_file: Annotated[Texts, Option("--label-file", metavar="FILE", help="Read labels from a file")]
+    annotation: Annotated[Texts, Option("--annotation", metavar="KEY=VALUE", help="Annotate its OCI specification")]
+    cidfile: Annotated[Text, Option("--cidfile", metavar="FILE", help="Write its ID to a file that does not exist yet")]
     storage: Annotated[Text, Option("--storage", metavar="DRIVER", help="Storage driver")]
     cgroup_driver: Annotated[Text, Option("--cgroup-driver", metavar="DRIVER", help="Cgroup driver")]
     cgroup_parent: Annotated[Text, Option("--cgroup-parent", metavar="PATH", help="Cgroup or slice to be in")]

@@ -12,7 +12,7 @@ from engine.spec.options import RunOptions, check
 from engine.spec.refusal import refusal
 from engine.spec.stop_signals import signal_number
 from engine.spec.ulimits import parse_ulimit
-from engine.spec.users import parse_user
+from engine.spec.users import parse_group, parse_user
 from engine.spec.volumes import MountRequest, parse_mount, parse_tmpfs, parse_volume
 
 if TYPE_CHECKING:
@@ -34,10 +34,13 @@ def options_of(
         tty=flags["tty"],
         rm=flags["rm"],
         env=environment.variables(flags["env"] or (), flags["env_file"] or (), surrounding),
+        host_env=environment.passed_on(surrounding) if flags["env_host"] else (),
         workdir=flags["workdir"] or "",
         user=parse_user(flags["user"]) if flags["user"] is not None else "",
+        groups=tuple(map(parse_group, flags["group_add"] or ())),
         mounts=_mounts(flags),
-        hostname=_hostname(flags["hostname"]),
+        hostname=_name("--hostname", flags["hostname"]),
+        domainname=_name("--domainname", flags["domainname"]),
         memory=_limit(flags["memory"], lambda text: sizes.parse_size(text, "--memory")),
         memory_swap=_limit(flags["memory_swap"], lambda text: sizes.parse_size(text, "--memory-swap", unlimited=True)),
         nano_cpus=_limit(flags["cpus"], sizes.parse_cpus),
@@ -62,7 +65,8 @@ def options_of(
         uts=flags["uts"] or "",
         cgroupns=flags["cgroupns"] or "",
         namespaces=isolation.parse_namespaces(flags["namespace"] or ()),
-        labels=environment.parse_labels(flags["label"] or ()),
+        labels=environment.labels(flags["label"] or (), flags["label_file"] or ()),
+        annotations=environment.parse_pairs(flags["annotation"] or (), "--annotation", "org.example.team=storage"),
         oom_score_adj=_maybe(flags["oom_score_adj"], lambda text: sizes.parse_whole(text, "--oom-score-adj", "500")),
         sysctls=environment.parse_pairs(flags["sysctl"] or (), "--sysctl", "net.core.somaxconn=1024"),
         shm_size=_limit(flags["shm_size"], lambda text: sizes.parse_size(text, "--shm-size")),
@@ -101,11 +105,11 @@ def _entrypoint(text: str | None) -> tuple[str, ...] | None:
     return (text,) if text else ()
 
 
-def _hostname(text: str | None) -> str:
+def _name(flag: str, text: str | None) -> str:
     if text is None:
         return ""
     labels = text.split(".")
     good = all(label and label.replace("-", "").isalnum() and label.isascii() for label in labels)
     if not good or len(text) > 64 or text.startswith("-"):
-        raise refusal("--hostname", text, "is not a host name of at most 64 letters, digits, '-' and '.'", "web-1")
+        raise refusal(flag, text, "is not a name of at most 64 letters, digits, '-' and '.'", "web-1")
     return text

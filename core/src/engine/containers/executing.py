@@ -61,10 +61,10 @@ def execute(engine: Engine, wanted: str, options: ExecOptions) -> socket.socket 
 def request(engine: Engine, record: Record, options: ExecOptions) -> dict[str, Any]:
     """Return what the shim is asked: the process, its steps, and the container's cgroup to enter."""
     spec: Spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
-    process = _process(spec["process"], options)
+    asked = RunOptions.from_plain(record.options)
+    process = _process(spec["process"], options, asked.groups)
     runtime = engine.runtime(record.runtime)
-    parent = RunOptions.from_plain(record.options).cgroup_parent
-    group: Group = engine.cgroup(record.cgroup).group(record.id, parent=parent)
+    group: Group = engine.cgroup(record.cgroup).group(record.id, parent=asked.cgroup_parent)
     before, inside = ((), ()) if runtime.manages_cgroup else entrance(group, record.cgroup)
     steps = [*before, *inside, *runtime.plan_exec(spec, process)]
     return {
@@ -76,13 +76,13 @@ def request(engine: Engine, record: Record, options: ExecOptions) -> dict[str, A
     }
 
 
-def _process(init: Process, options: ExecOptions) -> Process:
+def _process(init: Process, options: ExecOptions, groups: tuple[str, ...]) -> Process:
     process: Process = {**init, "args": list(options.command), "terminal": options.tty}
     process["env"] = merge_env(init["env"], options.env)
     if options.workdir:
         process["cwd"] = options.workdir
     if options.user:
-        process["user"] = user_of(parse_user(options.user))
+        process["user"] = user_of(parse_user(options.user), groups)
     if options.tty and options.size[0]:
         process["consoleSize"] = {"height": options.size[0], "width": options.size[1]}
     if options.privileged:

@@ -85,7 +85,7 @@ def make_plan(
 
 def plan_namespaces(engine: Engine, options: RunOptions, hostname: str) -> NamespacePlan:
     """Ask the namespace driver how to give the container what it chose, container names resolved to paths."""
-    choices = choose(options.wishes(), joining.resolve(engine, options), hostname)
+    choices = choose(options.wishes(), joining.resolve(engine, options), hostname, options.domainname)
     plan: NamespacePlan = engine.chosen("namespace", engine.settings.namespace_driver).driver.plan(choices)
     return plan
 

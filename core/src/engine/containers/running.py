@@ -29,8 +29,8 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
     except BaseException:
         shim.close()
         raise
-    created(record)
     try:
+        created(record)
         starting.start(engine, record, attach=not options.detach, shim=shim)
     except EngineError:
         if options.rm:

@@ -17,8 +17,7 @@ from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.shim import protocol
-from engine.spec.builder import STOP_SIGNAL_ANNOTATION
-from engine.spec.defaults import STOP_SIGNAL
+from engine.spec.defaults import STOP_SIGNAL, STOP_SIGNAL_ANNOTATION
 
 _SHIM_GRACE = 15.0
 """How long the shim may take beyond the stop timeout before the command does the work without it."""

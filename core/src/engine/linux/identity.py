@@ -86,13 +86,15 @@ def resolve(root: int, user: Mapping[str, Any]) -> Resolved:
     Raises `InvalidInput` for a name that the image does not have, and `ImageError` for a file that is no regular one
     when a name must be looked up in it.
     """
-    name = user.get("username", "")
-    extra = tuple(user.get("additionalGids", ()))
+    name, more = user.get("username", ""), user.get("groupnames", ())
     passwd = _read(root, "etc/passwd", needed=not _NUMBERS.issuperset(name))
+    needed = not _NUMBERS.issuperset(name + "".join(more))
+    group = _read(root, "etc/group", needed=needed) if name or needed else b""
+    extra = (*user.get("additionalGids", ()), *(_find_group(group, one) for one in more))
     if not name:
         uid, gid = user.get("uid", 0), user.get("gid", 0)
-        return Resolved(uid, gid, extra, lookup_user(passwd, b"", str(uid)).home)
-    found = lookup_user(passwd, _read(root, "etc/group", needed=not _NUMBERS.issuperset(name)), name)
+        return Resolved(uid, gid, tuple(dict.fromkeys(extra)), lookup_user(passwd, b"", str(uid)).home)
+    found = lookup_user(passwd, group, name)
     return Resolved(found.uid, found.gid, tuple(dict.fromkeys(found.groups + extra)), found.home)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.contracts.namespace import Choice
 from engine.spec import command
-from engine.spec.defaults import MASKED_PATHS, OCI_VERSION, READONLY_PATHS
+from engine.spec.defaults import MASKED_PATHS, OCI_VERSION, READONLY_PATHS, STOP_SIGNAL_ANNOTATION
 from engine.spec.devices import nodes_for
 from engine.spec.facts import ALL_DEVICES, NO_FILES, ContainerFiles, HostFacts
 from engine.spec.image import RunConfig
@@ -25,9 +25,6 @@ from engine.spec.resources import resources_of
 from engine.spec.runtime import DeviceNode, Linux, Process, Rlimit, Spec
 from engine.spec.security import ALL, DEFAULT, granted
 from engine.spec.users import parse_user, user_of
-
-STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal"
-"""As the image-spec's conversion.md has it."""
 
 
 def build(
@@ -59,17 +56,19 @@ def build(
         "process": _process(options, image, facts, hostname),
         "root": {"path": rootfs_path, "readonly": options.read_only},
         "mounts": mounts_of(options, image, facts, files),
-        "annotations": {STOP_SIGNAL_ANNOTATION: str(command.stop_signal_of(options, image))},
+        "annotations": {**options.annotations, STOP_SIGNAL_ANNOTATION: str(command.stop_signal_of(options, image))},
         "linux": _linux(options, facts, choices, hidden),
     }
     if options.wishes()["uts"] == "new":
         spec["hostname"] = hostname
+        if options.domainname:
+            spec["domainname"] = options.domainname
     return spec
 
 
 def choices_of(options: RunOptions, facts: HostFacts, container_id: str, joins: Mapping[str, str]) -> dict[str, Choice]:
     """Return what the namespace drivers are asked for; ``linux.namespaces`` of the specification says the same."""
-    return choose(options.wishes(), joins, command.hostname_of(options, facts, container_id))
+    return choose(options.wishes(), joins, command.hostname_of(options, facts, container_id), options.domainname)
 
 
 def _process(options: RunOptions, image: RunConfig, facts: HostFacts, hostname: str) -> Process:
@@ -77,7 +76,7 @@ def _process(options: RunOptions, image: RunConfig, facts: HostFacts, hostname: 
     user = options.user or image.user
     process: Process = {
         "terminal": options.tty,
-        "user": user_of(parse_user(user) if user else ""),
+        "user": user_of(parse_user(user) if user else "", options.groups),
         "args": command.arguments_of(options, image, facts),
         "env": command.environment_of(options, image, hostname),
         "cwd": command.directory_of(options, image),

@@ -43,8 +43,8 @@ def _init_prefix(options: RunOptions, facts: HostFacts) -> list[str]:
 
 def environment_of(options: RunOptions, image: RunConfig, hostname: str) -> list[str]:
     """Return ``process.env``. HOME is left to the stage, which reads the container's users."""
-    own = [PATH, f"HOSTNAME={hostname}", *([TERM] if options.tty else [])]
-    return merge_env(own, image.env, options.env)
+    terminal = [TERM] if options.tty else []
+    return merge_env([PATH, *terminal], options.host_env, [f"HOSTNAME={hostname}"], image.env, options.env)
 
 
 def directory_of(options: RunOptions, image: RunConfig) -> str:

@@ -13,6 +13,8 @@ TERM = "TERM=xterm"
 SHM_SIZE = 64 << 20
 """Bytes of /dev/shm."""
 STOP_SIGNAL = 15
+STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal"
+"""As the image-spec's conversion.md has it."""
 STOP_TIMEOUT = 10
 """Seconds."""
 INIT_TARGET = "/dev/engine-init"

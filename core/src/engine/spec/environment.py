@@ -1,4 +1,4 @@
-"""Environment variables and labels: ``-e``, ``--env-file``, ``--label``, and how they are put together.
+"""Environment variables and labels: ``-e``, ``--env-file``, ``-l``, ``--label-file``, and how they are put together.
 
 The files' rules are Docker's (docker-run(1), ``--env-file``): a line is KEY=VALUE, everything after the first ``=`` is
 the value, quotes and all; a line that begins with ``#`` is a comment; a KEY alone takes the value it has where the
@@ -7,7 +7,7 @@ command was typed. A variable that has none there is taken out of the image's, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput
@@ -32,30 +32,40 @@ def parse_env(text: str, surrounding: Mapping[str, str], flag: str = "--env") ->
 
 def read_env_file(path: Path, surrounding: Mapping[str, str]) -> tuple[str, ...]:
     """Return the variables of one ``--env-file`` in the form of `parse_env`, in order. Reads the file."""
-    data = read_small_file(path, "--env-file", LARGEST_FILE)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"--env-file {path} is not UTF-8 text", fix="Save it as UTF-8.") from error
     found = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        stripped = line.removesuffix("\r").lstrip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        key = stripped.partition("=")[0]
+    for number, line in read_lines(path, "--env-file"):
+        key = line.partition("=")[0]
         if not key or any(character.isspace() for character in key):
             raise InvalidInput(
                 f"--env-file {path}, line {number}: {key!r} cannot be a variable's name",
                 fix="Write one KEY=VALUE on each line, and # before comments.",
             )
-        found.append(parse_env(stripped, surrounding, "--env-file"))
+        found.append(parse_env(line, surrounding, "--env-file"))
     return tuple(found)
+
+
+def read_lines(path: Path, flag: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file that the user named, each with its number; empty ones and comments are left out."""
+    try:
+        text = read_small_file(path, flag, LARGEST_FILE).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{flag} {path} is not UTF-8 text", fix="Save it as UTF-8.") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        stripped = line.removesuffix("\r").lstrip()
+        if stripped and not stripped.startswith("#"):
+            yield number, stripped
 
 
 def variables(texts: Iterable[str], files: Iterable[str], surrounding: Mapping[str, str]) -> tuple[str, ...]:
     """Return ``--env-file`` and ``--env`` together: the files first, so that what is typed counts."""
     from_files = [text for name in files for text in read_env_file(Path(name), surrounding)]
     return (*from_files, *(parse_env(text, surrounding) for text in texts))
+
+
+def passed_on(surrounding: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every variable that has a usable name, for ``--env-host``."""
+    usable = (key for key in surrounding if key and not any(character.isspace() for character in key))
+    return tuple(f"{key}={surrounding[key]}" for key in usable)
 
 
 def read_small_file(path: Path, flag: str, largest: int) -> bytes:
@@ -94,6 +104,16 @@ def parse_pairs(texts: Sequence[str], flag: str, example: str, *, bare: bool = F
     return pairs
 
 
-def parse_labels(texts: Sequence[str]) -> dict[str, str]:
-    """Return ``--label KEY[=VALUE]`` as a mapping."""
-    return parse_pairs(texts, "--label", "team=storage", bare=True)
+def labels(texts: Sequence[str], files: Iterable[str]) -> dict[str, str]:
+    """Return ``--label-file`` and ``--label KEY[=VALUE]`` as a mapping: what is typed counts. Reads the files."""
+    found: dict[str, str] = {}
+    for name in files:
+        for number, line in read_lines(Path(name), "--label-file"):
+            key, _, value = line.partition("=")
+            if not key or "\0" in line:
+                raise InvalidInput(
+                    f"--label-file {name}, line {number}: {line!r} has no usable name before the '='",
+                    fix="Write one KEY=VALUE on each line, and # before comments.",
+                )
+            found[key] = value
+    return found | parse_pairs(texts, "--label", "team=storage", bare=True)

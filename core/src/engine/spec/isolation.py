@@ -95,21 +95,23 @@ def joined_containers(wishes: Mapping[str, str]) -> dict[str, str]:
     return {kind: wish.removeprefix(CONTAINER) for kind, wish in wishes.items() if wish.startswith(CONTAINER)}
 
 
-def choose(wishes: Mapping[str, str], joins: Mapping[str, str], hostname: str) -> dict[str, Choice]:
+def choose(
+    wishes: Mapping[str, str], joins: Mapping[str, str], hostname: str, domainname: str = ""
+) -> dict[str, Choice]:
     """Return what the namespace drivers are asked for, for every kind.
 
     ``joins`` maps each kind of `joined_containers` to the path of that container's namespace.
     """
-    return {kind: _choice(kind, wish, joins, hostname) for kind, wish in wishes.items()}
+    return {kind: _choice(kind, wish, joins, New(hostname, domainname)) for kind, wish in wishes.items()}
 
 
-def _choice(kind: str, wish: str, joins: Mapping[str, str], hostname: str) -> Choice:
+def _choice(kind: str, wish: str, joins: Mapping[str, str], names: New) -> Choice:
     if wish == HOST:
         return Host()
     if wish != NEW:
         return Join(joins[kind] if wish.startswith(CONTAINER) else wish)
     if kind == "uts":
-        return New(hostname=hostname)
+        return names
     return New(id_map=IdMap((WHOLE_RANGE,), (WHOLE_RANGE,))) if kind == "user" else New()
 
 

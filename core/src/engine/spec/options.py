@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from engine.errors import InvalidInput, StateError
+from engine.spec.defaults import STOP_SIGNAL_ANNOTATION
 from engine.spec.devices import DeviceRequest
 from engine.spec.isolation import combine, parse_mode
 from engine.spec.security import PLAIN, SecurityOptions
@@ -28,6 +29,8 @@ class RunOptions:
 
     ``entrypoint``    None: the image's; empty: none at all, and the image's command is not used either
     ``env``           "KEY=VALUE", or "KEY" alone to take a variable out of the image's
+    ``host_env``      variables that the image's count more than
+    ``groups``        more groups, each the container's by name or number
     ``memory_swap``   memory and swap together; -1 is unlimited swap
     ``network``, ``pid``, ``ipc``, ``uts``, ``cgroupns``  as typed; ``namespaces``: kind to wish of ``--namespace``
     ``stop_timeout``  seconds between the stop signal and the kill; -1 waits for ever
@@ -43,10 +46,13 @@ class RunOptions:
     tty: bool = False
     rm: bool = False
     env: tuple[str, ...] = ()
+    host_env: tuple[str, ...] = ()
     workdir: str = ""
     user: str = ""
+    groups: tuple[str, ...] = ()
     mounts: tuple[MountRequest, ...] = ()
     hostname: str = ""
+    domainname: str = ""
     memory: int | None = None
     memory_swap: int | None = None
     nano_cpus: int | None = None
@@ -72,6 +78,7 @@ class RunOptions:
     cgroupns: str = ""
     namespaces: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     oom_score_adj: int | None = None
     sysctls: Mapping[str, str] = field(default_factory=dict)
     shm_size: int | None = None
@@ -176,9 +183,14 @@ def _check_memory(options: RunOptions) -> None:
 
 def _check_names(options: RunOptions) -> None:
     wishes = options.wishes()
-    if options.hostname and wishes["uts"] != "new":
+    for flag, name in (("--hostname", options.hostname), ("--domainname", options.domainname)):
+        if name and wishes["uts"] != "new":
+            raise InvalidInput(
+                f"{flag} needs a uts namespace of the container's own", fix=f"Leave out {flag}, or --uts."
+            )
+    if STOP_SIGNAL_ANNOTATION in options.annotations:
         raise InvalidInput(
-            "--hostname needs a uts namespace of the container's own", fix="Leave out --hostname, or --uts."
+            f"the annotation {STOP_SIGNAL_ANNOTATION} is the engine's own", fix="Say it with --stop-signal."
         )
     if options.init and wishes["pid"] != "new":
         raise InvalidInput(

@@ -10,13 +10,15 @@ from typing import TypedDict
 
 
 class User(TypedDict, total=False):
-    """process.user. ``username`` is the image's or the user's text ("www-data:1000"), resolved in the stage."""
+    """process.user. ``username`` is the image's or the user's text ("www-data:1000") and ``groupnames`` are more groups
+    by name or number: both are resolved in the stage."""
 
     uid: int
     gid: int
     umask: int
     additionalGids: list[int]
     username: str
+    groupnames: list[str]
 
 
 class Capabilities(TypedDict, total=False):

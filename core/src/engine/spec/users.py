@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from engine.spec.refusal import refusal
 from engine.spec.runtime import User
@@ -26,13 +27,25 @@ def parse_user(text: str, flag: str = "--user") -> str:
     return text
 
 
-def user_of(text: str) -> User:
+def parse_group(text: str, flag: str = "--group-add") -> str:
+    """Return ``NAME|GID`` after a look at its form. Raises `InvalidInput`."""
+    if not _PART.fullmatch(text):
+        raise refusal(flag, text, "is neither a group's name nor a number", "audio")
+    if text.isdecimal() and int(text) > _LARGEST_ID:
+        raise refusal(flag, text, f"has an id beyond {_LARGEST_ID}", "1000")
+    return text
+
+
+def user_of(text: str, groups: Sequence[str] = ()) -> User:
     """Return ``process.user``: numbers where they are given, and the text for the stage to look up the rest.
 
-    The stage looks up numbers too: the user's home directory, and the groups it is a member of.
+    The stage looks up numbers too: the user's home directory, and the groups it is a member of. ``groups`` are more of
+    them, each by name or number.
     """
     user, _, group = text.partition(":")
     found: User = {"uid": int(user) if user.isdecimal() else 0, "gid": int(group) if group.isdecimal() else 0}
     if text:
         found["username"] = text
+    if groups:
+        found["groupnames"] = list(groups)
     return found

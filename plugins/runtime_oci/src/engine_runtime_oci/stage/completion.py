@@ -28,7 +28,7 @@ def process_of(process: Mapping[str, Any], root: int) -> dict[str, Any]:
     _refuse_waiting(root)
     user = identity.resolve(root, process.get("user", {}))
     ids = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
-    given = {key: value for key, value in process.get("user", {}).items() if key != "username"}
+    given = {key: value for key, value in process.get("user", {}).items() if key not in {"username", "groupnames"}}
     variables = identity.environment(process.get("env", ()), user)
     limits = list(process.get("rlimits", ()))
     if all(row["type"] != _FILES for row in limits):
