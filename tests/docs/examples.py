@@ -1,7 +1,10 @@
-"""The examples in a Markdown file: fenced blocks whose info string ends in ``run``.
+"""The examples in a Markdown file: fenced blocks whose info string, after the language, says what to do with them.
 
-``console run``: each line that begins with ``$ `` is a command for bash (a line that ends in a backslash goes on); the
-lines below it are what it prints, standard error included. ``python run``: a program. Either must end well.
+``console run``        each line that begins with ``$ `` is a command for bash (a backslash at its end goes on);
+                       below it is what it prints, standard error included. It must end well.
+``python run``         a program, which must end well
+``LANGUAGE file=PATH`` the content of a file, written there before what follows is run
+``LANGUAGE more=PATH`` what comes after that in the same file
 """
 
 from __future__ import annotations
@@ -15,12 +18,16 @@ FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | 
 
 
 class Example(NamedTuple):
-    """One thing to run. ``expected`` is None for a program, of which only the exit status counts."""
+    """One thing to run, or to write: ``language`` is ``console`` or ``python``, or ``file`` or ``more``.
+
+    ``expected`` is what a command prints, None for what prints nothing that counts; ``path`` is a file's, else empty.
+    """
 
     language: str
     source: str
     expected: str | None
     line: int
+    path: str = ""
 
 
 def of(file: Path) -> list[Example]:
@@ -32,9 +39,12 @@ def _examples(text: str) -> Iterator[Example]:
     for match in FENCE.finditer(text):
         language, _, mark = match["info"].strip().partition(" ")
         line = text.count("\n", 0, match.start()) + 2
-        if mark != "run":
+        deed, _, path = mark.partition("=")
+        if deed in {"file", "more"} and path:
+            yield Example(deed, match["body"], None, line, path)
+        elif mark != "run":
             continue
-        if language == "console":
+        elif language == "console":
             yield from _commands(match["body"], line)
         elif language == "python":
             yield Example(language, match["body"], None, line)

@@ -168,8 +168,8 @@ class SnapshotStore:
                 fix = f"Free space on the file system of {self.root}, or choose another --root."
                 raise EngineError(reason, fix=fix, plugin=self._driver) from error
             subject = f" ({error.filename})" if error.filename else ""
-            meaning = explain(error.errno or 0, "open")
-            raise KernelError(f"{reason}{subject}: {meaning}", plugin=self._driver) from error
+            meaning = f": {explain(error.errno, 'open')}" if error.errno else ""
+            raise KernelError(f"{reason}{subject}{meaning}", plugin=self._driver) from error
 
     def _check(self, name: str) -> None:
         if not _NAME.fullmatch(name):
