@@ -189,3 +189,19 @@ def test_a_stuck_shim_does_not_keep_rm_from_its_work(box: Box) -> None:
         assert not alive(state["Pid"])
         assert not alive(state["ShimPid"])
         assert box.left() == []
+
+
+def test_nothing_that_the_starter_had_open_stays_open(box: Box) -> None:
+    """Else a lock would be held, and a pipe's reader would wait, for as long as the container lives."""
+    reading, writing = os.pipe()
+    with box.to_be_removed() as name, os.fdopen(reading, "rb") as reader:
+        try:
+            command = box.root.command("run", "-d", "--name", name, box.image, "sleep", "600")
+            subprocess.run(
+                command, env=box.root.environment, pass_fds=(writing,), stdout=subprocess.DEVNULL, check=True
+            )
+        finally:
+            os.close(writing)
+        os.set_blocking(reader.fileno(), False)
+        assert reader.read() == b"", "nobody has the other end any more"
+        assert alive(Container(box, name).pid)

@@ -20,7 +20,8 @@ from engine.linux import interpreter
 LAUNCHER_FD = 3
 """The shim's end of the socket to its launcher."""
 PROGRAM_FD = 9
-"""The interpreter, on a read-only mount: what the shim, and so the stage, is executed from. The shim closes it."""
+"""The interpreter, on a read-only mount: what the shim, and so the stage, is executed from. The shim closes it,
+and every other descriptor that it was started with."""
 _PROGRAM = "import sys; sys.path[:0] = {paths!r}; from engine.shim.main import main; main()"
 
 
