@@ -19,6 +19,10 @@ LONGEST = 500
 LEAN = (
     "core/src/engine/errors.py",
     "core/src/engine/actions",
+    "core/src/engine/contracts/__init__.py",
+    "core/src/engine/contracts/observer.py",
+    "core/src/engine/events/__init__.py",
+    "core/src/engine/events/journal.py",
     "core/src/engine/linux",
     "core/src/engine/shim",
     "plugins/runtime_native/src/engine_runtime_native/stage",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def test_killed_before_every_deed(engine_root: EngineRoot, command: tuple[str, .
         try:
             check_truth(engine_root)
             check_next_command(engine_root)
+            check_events(engine_root)
             check_nothing_left(engine_root)
         except AssertionError as error:
             pytest.fail(f"{victim} killed at {point} (it died: {died}): {error}")
@@ -84,6 +86,18 @@ def check_next_command(engine: EngineRoot) -> None:
     assert (done.returncode, done.stdout) == (0, "next\n"), done.stderr
     states = [row["State"] for row in listed(engine)]
     assert set(states) <= {"created", "running", "exited"}, states
+
+
+def check_events(engine: EngineRoot) -> None:
+    """No event is there twice, and every container that started and does not run has told its end."""
+    shown = engine.run("events", "--since", "1h", "--until", "0s", "--format", "{{.ID}} {{.Action}}")
+    assert shown.returncode == 0, shown.stderr
+    once = ("create", "start", "die", "destroy")
+    counts = Counter(line for line in shown.stdout.splitlines() if line.endswith(once))
+    assert not [line for line, count in counts.items() if count > 1], shown.stdout
+    running = {row["ID"] for row in listed(engine) if row["State"] == "running"}
+    started = {line.split()[0] for line in counts if line.endswith(" start")} - running
+    assert started == {line.split()[0] for line in counts if line.endswith(" die")}, shown.stdout
 
 
 def check_nothing_left(engine: EngineRoot) -> None:

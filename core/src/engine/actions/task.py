@@ -19,10 +19,12 @@ then but what the journal names::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine.actions.base import Slots, Step, from_plain, to_plain
-from engine.spec.runtime import Process
+
+if TYPE_CHECKING:
+    from engine.spec.runtime import Process
 
 
 class Streams(NamedTuple):

@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "ps": Entry("engine.cli.look", "List containers"),
         "top": Entry("engine.cli.measuring", "Show the processes of a running container"),
         "stats": Entry("engine.cli.measuring", "Show what running containers use, as it changes"),
+        "events": Entry("engine.cli.events", "Show what happens to containers and images, as it happens"),
         "logs": Entry("engine.cli.look", "Show what a container wrote"),
         "inspect": Entry("engine.cli.look", "Show everything known of containers or images, as JSON"),
         "diff": Entry("engine.cli.look", "Show what a container changed in its files"),

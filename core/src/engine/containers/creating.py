@@ -46,7 +46,7 @@ def create(engine: Engine, options: RunOptions) -> Record:
     with engine.store.transaction() as connection:
         containers.set_phase(connection, record.id, "ready")
     tracing.lap("write the bundle, and record that it is ready")
-    tell(Topic.CREATE, record)
+    tell(engine, Topic.CREATE, record)
     return replace(record, phase="ready")
 
 

@@ -16,7 +16,7 @@ from engine import plugins
 from engine.containers import erase, status
 from engine.containers.console import Console
 from engine.containers.engine import Engine
-from engine.containers.telling import tell
+from engine.containers.telling import tell, tell_observers
 from engine.contracts.observer import Topic
 from engine.errors import NotFound
 from engine.metadata import containers
@@ -48,11 +48,12 @@ def stay(engine: Engine, record: Record, shim: Launched, *, stdin: bool, detach_
 
 def settle(engine: Engine, record: Record, ended: Exit) -> None:
     """Tell of a container's end, and remove it if it was started with ``--rm``."""
-    tell(Topic.DIE, record, exitCode=str(ended.code))
+    tell_observers(Topic.DIE, record, **ended.attributes(record.started))
     if record.options.get("rm"):
         with engine.locked(record.id):
-            erase.ended(engine, record)
-        tell(Topic.DESTROY, record)
+            removed = erase.ended(engine, record)
+        if removed:
+            tell(engine, Topic.DESTROY, record)
 
 
 def reaper(engine: Engine, record: Record) -> tuple[list[str], dict[str, str]]:

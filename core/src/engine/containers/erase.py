@@ -12,8 +12,8 @@ from engine.metadata.containers import Record
 from engine.metadata.transactions import StoreFull
 
 
-def ended(engine: Engine, record: Record) -> None:
-    """Remove a container that does not run, with its lock held.
+def ended(engine: Engine, record: Record) -> bool:
+    """Remove a container that does not run, with its lock held; tell whether it was still there.
 
     On a full disk the record cannot say so beforehand, and removing is what makes room: then a command that is killed
     in between leaves a record that has to be removed once more.
@@ -26,8 +26,9 @@ def ended(engine: Engine, record: Record) -> None:
     engine.storage(record.storage).remove(record.id)
     _remove_tree(engine.layout.container(record.id))
     with engine.store.transaction() as connection:
-        containers.delete(connection, record.id)
+        found = containers.delete(connection, record.id)
     engine.layout.lock(record.id).unlink(missing_ok=True)
+    return found
 
 
 def _remove_tree(path: os.PathLike[str]) -> None:

@@ -6,6 +6,7 @@
     <root>/content/                  blobs
     <root>/storage/<driver>/         each storage driver's own
     <root>/cache/                    what can be made again
+    <root>/events/                   the journal of events
     <root>/containers/<id>/          config.json, rootfs (mount point), log, exit, hosts, hostname, resolv.conf
     <state>/containers/<id>/         journal, shim, init, socket: gone when the container has ended
     <state>/locks/<id>               one command at a time on a container
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.events import DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Layout:
     def lock(self, container_id: str) -> Path:
         """Return the file that whoever changes the container holds under flock(2)."""
         return self.state / "locks" / container_id
+
+    @property
+    def events(self) -> Path:
+        """The directory of the journal of events; made with its first event."""
+        return self.root / DIRECTORY
 
     def make(self) -> None:
         """Make the directories, for their owner alone. Raises `EngineError` where that is not possible."""

@@ -34,7 +34,7 @@ def pause(engine: Engine, wanted: str) -> None:
         if state != "running":
             raise not_running(record)
         _freeze(engine, record)
-    tell(Topic.PAUSE, record)
+    tell(engine, Topic.PAUSE, record)
 
 
 def unpause(engine: Engine, wanted: str) -> None:
@@ -44,7 +44,7 @@ def unpause(engine: Engine, wanted: str) -> None:
         if status.of(engine.layout, record).state != "paused":
             raise Conflict(f"container {record.name!r} is not paused", fix="`engine ps -a` shows what it does.")
         groups.thaw(engine.layout, record.id)
-    tell(Topic.UNPAUSE, record)
+    tell(engine, Topic.UNPAUSE, record)
 
 
 def must_not_be_paused(engine: Engine, record: Record, why: str) -> None:

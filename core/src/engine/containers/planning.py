@@ -15,6 +15,7 @@ from engine.actions.rootfs import MountRootfs
 from engine.actions.task import Task
 from engine.containers import ending, grouping, joining, tracing
 from engine.containers.engine import Engine
+from engine.containers.telling import attributes_of
 from engine.metadata.containers import Record
 from engine.shim.plan import Plan
 from engine.spec.isolation import choose
@@ -79,6 +80,8 @@ def make_plan(
         reaper=command,
         reaper_environment=environment,
         trace=tracing.wanted(),
+        events=str(engine.layout.events),
+        attributes=attributes_of(record),
     )
     return plan, cgroup
 

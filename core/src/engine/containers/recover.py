@@ -13,6 +13,8 @@ from engine import locks
 from engine.actions import execute
 from engine.containers import erase, status
 from engine.containers.engine import Engine
+from engine.containers.telling import tell, tell_missed_end
+from engine.contracts.observer import Topic
 from engine.errors import EngineError, NotFound
 from engine.linux.processes import alive
 from engine.metadata import containers
@@ -53,14 +55,16 @@ def run_ended(engine: Engine, container_id: str) -> None:
         failed = execute.roll_back(state_fd)
         if failed:
             raise EngineError(f"container {container_id[:12]} could not be cleaned up: {'; '.join(failed)}")
+        record = _find(engine, container_id)
         if ran:
             _record_unknown_end(engine, container_id)
+        if ran and record is not None:
+            tell_missed_end(engine, record, status.of(engine.layout, record).exit or status.UNKNOWN_END)
         remove_state(state_fd, str(path))
     finally:
         os.close(state_fd)
-    record = _find(engine, container_id)
-    if record is not None and ran and record.options.get("rm"):
-        erase.ended(engine, record)
+    if record is not None and ran and record.options.get("rm") and erase.ended(engine, record):
+        tell(engine, Topic.DESTROY, record)
 
 
 def _record_unknown_end(engine: Engine, container_id: str) -> None:
@@ -77,8 +81,8 @@ def _record_unknown_end(engine: Engine, container_id: str) -> None:
 
 def _finish_removal(engine: Engine, container_id: str) -> None:
     record = _find(engine, container_id)
-    if record is not None and record.phase != "ready":
-        erase.ended(engine, record)
+    if record is not None and record.phase != "ready" and erase.ended(engine, record) and record.phase == "removing":
+        tell(engine, Topic.DESTROY, record)
 
 
 def _nothing_more(_engine: Engine, _container_id: str) -> None:

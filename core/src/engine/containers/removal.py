@@ -25,8 +25,9 @@ def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
         recover.run_ended(engine, record.id)
         if status.of(engine.layout, record).running:  # another command had the lock before, and started it
             raise _running(record)
-        erase.ended(engine, record)
-    tell(Topic.DESTROY, record)
+        removed = erase.ended(engine, record)
+    if removed:
+        tell(engine, Topic.DESTROY, record)
     return record.id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from engine.containers import naming
@@ -10,6 +11,8 @@ from engine.containers.telling import tell
 from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.metadata import containers
+from engine.metadata.containers import Record
+from engine.shim import records
 
 
 def rename(engine: Engine, wanted: str, name: str) -> None:
@@ -21,8 +24,22 @@ def rename(engine: Engine, wanted: str, name: str) -> None:
     found = containers.find(engine.store.connection, wanted)
     if found.name == name:
         raise Conflict(f"container {name!r} has that name already", fix="Choose another name.")
-    with engine.locked(found.id), engine.store.transaction() as connection:
-        record = containers.find(connection, found.id)
-        renamed = replace(record, name=name, options={**record.options, "name": name})
-        containers.rename(connection, renamed)
-    tell(Topic.RENAME, renamed, oldName=record.name)
+    with engine.locked(found.id):
+        with engine.store.transaction() as connection:
+            record = containers.find(connection, found.id)
+            renamed = replace(record, name=name, options={**record.options, "name": name})
+            containers.rename(connection, renamed)
+        _tell_shim(engine, renamed)
+    tell(engine, Topic.RENAME, renamed, oldName=f"/{record.name}")
+
+
+def _tell_shim(engine: Engine, renamed: Record) -> None:
+    """Write the name down for the shim, if there is one: it says in its events whose they are."""
+    try:
+        state_fd = os.open(engine.layout.container_state(renamed.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        records.write(state_fd, "name", (renamed.name,), sync=False)
+    finally:
+        os.close(state_fd)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from engine.containers import ending, pausing, recover, starting, status, stopping
 from engine.containers.engine import Engine
+from engine.containers.telling import tell
+from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.metadata import containers
 from engine.spec.options import RunOptions
@@ -58,6 +60,7 @@ def restart(engine: Engine, wanted: str, how: HowToStop) -> None:
         )
     stopping.stop(engine, record.id, number=how.number, timeout=how.seconds)
     starting.start(engine, record, attach=False).shim.close()
+    tell(engine, Topic.RESTART, record)
 
 
 def resume_attached(engine: Engine, wanted: str, *, stdin: bool, detach_keys: bytes) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.containers import client, failing, planning, recover, status, stopping, tracing
 from engine.containers.engine import Engine
-from engine.containers.telling import tell
+from engine.containers.telling import tell_observers
 from engine.contracts.observer import Topic
 from engine.errors import Conflict, EngineError
 from engine.metadata import containers
@@ -75,7 +75,7 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> S
         if not record.options.get("rm"):
             failing.record(engine.layout, record.id, error)
         raise
-    tell(Topic.START, saved)
+    tell_observers(Topic.START, saved)
     return Started(saved, shim, pid)
 
 

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 from engine.containers import client, groups, recover, status
 from engine.containers.engine import Engine
-from engine.containers.telling import tell
+from engine.containers.telling import tell, tell_observers
 from engine.contracts.observer import Topic
 from engine.errors import Conflict, StateError
 from engine.linux import processes
@@ -40,7 +40,7 @@ def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
         client.await_exit(connection, timeout + _SHIM_GRACE)
     if status.of(engine.layout, record).running:
         kill_and_wait(engine, record)
-    tell(Topic.STOP, record)
+    tell(engine, Topic.STOP, record)
     return record.id
 
 
@@ -57,7 +57,7 @@ def kill(engine: Engine, wanted: str, *, number: int, everything: bool = False) 
         client.ask(connection, {"op": "signal", "signal": number, "all": everything})
     if number == stop_signal(engine, record):
         groups.thaw(engine.layout, record.id)
-    tell(Topic.KILL, record, signal=str(number))
+    tell_observers(Topic.KILL, record, signal=str(number))
     return record.id
 
 

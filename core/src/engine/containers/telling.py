@@ -1,15 +1,51 @@
-"""Tell the observers what happened to a container, after it was recorded."""
+"""Tell what happened to a container, after it was recorded.
+
+What the shim does (start a container, signal it, see its end) it writes to the journal itself, by
+`engine.shim.container.Container.tell`, so that the command may be killed meanwhile: of that, the command tells the
+observers alone.
+"""
 
 from __future__ import annotations
 
 from time import time_ns
 
 from engine import plugins
-from engine.contracts.observer import Event, Topic
+from engine.containers.engine import Engine
+from engine.contracts.observer import CONTAINER, Event, Topic
+from engine.events import journal
+from engine.events.publishing import publish
 from engine.metadata.containers import Record
+from engine.shim.protocol import Exit
+
+_MOST_LABELS = 16384
+"""Characters. Labels that are longer, all together, are left out: images bring them, and the journal is bounded."""
 
 
-def tell(topic: Topic, record: Record, **attributes: str) -> None:
-    """Publish an event of a container; costs next to nothing when no observer is installed."""
-    named = {"name": record.name, "image": record.image_name, **attributes}
-    plugins.observers(Event(time_ns(), "container", topic, record.id, named))
+def tell(engine: Engine, topic: Topic, record: Record, **attributes: str) -> None:
+    """Publish an event of a container: to the journal and the observers."""
+    publish(engine.layout.root, _event(topic, record, attributes))
+
+
+def tell_observers(topic: Topic, record: Record, **attributes: str) -> None:
+    """Tell the observers what the shim has written down; costs next to nothing when none is installed."""
+    plugins.observers(_event(topic, record, attributes))
+
+
+def tell_missed_end(engine: Engine, record: Record, ended: Exit) -> None:
+    """Publish the end of a container whose shim was killed, unless it lived long enough to write it down."""
+    for event in journal.newest_first(str(engine.layout.events)):
+        if event.id == record.id and event.topic in {Topic.DIE, Topic.START}:
+            if event.topic is Topic.DIE:
+                return
+            break
+    tell(engine, Topic.DIE, record, **ended.attributes(record.started))
+
+
+def attributes_of(record: Record) -> dict[str, str]:
+    """Return what every event of a container says of it: its labels, name and image."""
+    labels = record.labels if sum(map(len, (*record.labels, *record.labels.values()))) <= _MOST_LABELS else {}
+    return {**labels, "image": record.image_name, "name": record.name}
+
+
+def _event(topic: Topic, record: Record, attributes: dict[str, str]) -> Event:
+    return Event(time_ns(), CONTAINER, topic, record.id, {**attributes_of(record), **attributes})

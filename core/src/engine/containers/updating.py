@@ -55,7 +55,7 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
         saved = replace(record, options=options.to_plain(), applied=applied)
         with engine.store.transaction() as connection:
             containers.save(connection, saved)
-    tell(Topic.UPDATE, saved)
+    tell(engine, Topic.UPDATE, saved)
 
 
 def _resources(engine: Engine, record: Record, options: RunOptions, before: Resources) -> Resources:

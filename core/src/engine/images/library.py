@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from engine.contracts.observer import Topic
 from engine.errors import Conflict, InvalidInput, NotFound
 from engine.images import reference
 from engine.images.content import ContentStore
@@ -47,6 +48,7 @@ class Library:
     """The images below ``root`` (the engine's), recorded over ``connection`` (the metadata store's)."""
 
     def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
+        self._root = root
         self.content = ContentStore(root / "content")
         self._connection = connection
 
@@ -77,6 +79,7 @@ class Library:
         row = self._find(text)
         with transaction(self._connection):
             images.point(self._connection, name.canonical, row.id)
+        self._tell(Topic.TAG, row.id, (name.familiar,))
 
     def remove(self, text: str, *, force: bool = False) -> Removed:
         """Take a name away, and with its last name the image; by ID, the image with its names.
@@ -89,12 +92,12 @@ class Library:
         if name and len(row.names) > 1:
             with transaction(self._connection):
                 images.unpoint(self._connection, name)
-            return Removed((reference.parse_canonical(name).familiar,), ())
+            return self._told(row, Removed((reference.parse_canonical(name).familiar,), ()))
         if not force:
             self._refuse_used(text, row, by_id=not name)
         with transaction(self._connection):
             images.delete(self._connection, row.id)
-        return Removed(tuple(reference.parse_canonical(one).familiar for one in row.names), (row.id,))
+        return self._told(row, Removed(tuple(reference.parse_canonical(one).familiar for one in row.names), (row.id,)))
 
     def load(
         self,
@@ -118,7 +121,10 @@ class Library:
                     f"{opened.name} is no image archive that an installed transport reads",
                     fix="Name a docker-archive, OCI archive or OCI directory; `engine import` reads root filesystems.",
                 )
-            return self._loader(storage, progress).fetch(transport, opened, platform)
+            loaded = self._loader(storage, progress).fetch(transport, opened, platform)
+        for one in loaded:
+            self._tell(Topic.LOAD, one.image.id, one.image.names)
+        return loaded
 
     def import_rootfs(
         self,
@@ -140,7 +146,9 @@ class Library:
             if opened.file is None:
                 raise InvalidInput(f"{source} is a directory", fix=f"Pack it: tar -C {source} -c . | engine import -.")
             loader = self._loader(storage, progress)
-            return loader.import_layer(opened.file, opened.name, target, changes, message)
+            made = loader.import_layer(opened.file, opened.name, target, changes, message)
+        self._tell(Topic.IMPORT, made.image.id, made.image.names)
+        return made
 
     def commit(
         self,
@@ -191,6 +199,18 @@ class Library:
         from engine.images.garbage import collect
 
         return collect(self.content, self._connection, drivers)
+
+    def _tell(self, topic: Topic, image_id: str, names: Sequence[str]) -> None:
+        from engine.images.telling import tell
+
+        tell(self._root, topic, image_id, names)
+
+    def _told(self, row: ImageRow, removed: Removed) -> Removed:
+        if removed.untagged:
+            self._tell(Topic.UNTAG, row.id, removed.untagged)
+        for image_id in removed.deleted:
+            self._tell(Topic.DELETE, image_id, ())
+        return removed
 
     def _find(self, text: str) -> ImageRow:
         digits = reference.id_prefix(text)

@@ -94,9 +94,9 @@ def rename(connection: sqlite3.Connection, record: Record) -> None:
         ) from error
 
 
-def delete(connection: sqlite3.Connection, container_id: str) -> None:
-    """Forget a container; nothing when it is gone already."""
-    connection.execute("DELETE FROM containers WHERE id=?", (container_id,))
+def delete(connection: sqlite3.Connection, container_id: str) -> bool:
+    """Forget a container; tell whether it was there."""
+    return connection.execute("DELETE FROM containers WHERE id=?", (container_id,)).rowcount > 0
 
 
 def everything(connection: sqlite3.Connection) -> list[Record]:

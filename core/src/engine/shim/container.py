@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from time import CLOCK_MONOTONIC_RAW, clock_gettime
+import signal
+from time import CLOCK_MONOTONIC_RAW, clock_gettime, time_ns
 from typing import Any
 
 from engine.actions import execute as steps
 from engine.actions.base import Phase, Slots, from_plain, of_phase
 from engine.actions.journal import Journal
 from engine.actions.task import Stage, Streams
+from engine.contracts.observer import CONTAINER, Event, Topic
 from engine.errors import EngineError
+from engine.events import journal
 from engine.linux import cgroups, mounts, oom, processes
 from engine.shim import records, streams
 from engine.shim.log import Log
@@ -21,6 +24,8 @@ from engine.shim.process import Kept
 from engine.shim.protocol import Exit
 
 _KILL_DEADLINE = 10.0
+_LONGEST_COMMAND = 1024
+"""Characters of an exec'ed command that its events show."""
 
 
 class Container:
@@ -38,6 +43,9 @@ class Container:
         self.asked = ""
         self._began = clock_gettime(CLOCK_MONOTONIC_RAW)
         self._oom_kills = 0
+        self._started = 0
+        self._killed = False
+        self._untold = False
 
     def start(self, make_unit: Any) -> Kept:
         """Run the plan's steps and start its init. ``make_unit(pid)`` asks the launcher for the driver's unit.
@@ -72,7 +80,9 @@ class Container:
         init = self._keep(created.pid, created.pidfd, outer, console, self.log)
         init.stdin_once = self.plan.stdin == "once"
         init.on_exit = self._init_ended
+        init.on_signal = self._tell_signal
         self.init = init
+        self._tell_start()
         if self.plan.timeout:
             self.loop.after(self.plan.timeout, lambda: self.kill("timeout"))
         return init
@@ -95,7 +105,10 @@ class Container:
             streams.close(inner)
             close_slots(slots)
         kept = self._keep(made.pid, made.pidfd, outer, made.console, None)
-        kept.on_exit = self._exec_ended
+        exec_id, command = os.urandom(32).hex(), " ".join(request["process"]["args"])[:_LONGEST_COMMAND]
+        self.tell(Topic.EXEC_CREATE, command, execID=exec_id)
+        self.tell(Topic.EXEC_START, command, execID=exec_id)
+        kept.on_exit = lambda kept: self._exec_ended(kept, exec_id)
         self.execs.append(kept)
         return kept
 
@@ -103,7 +116,7 @@ class Container:
         """Send the stop signal, and kill everything if the init still runs ``timeout`` seconds later."""
         if self.init is not None and self.init.ended is None:
             self.asked = "stop"
-            self.init.signal(number)
+            self.signal(number)
             self.loop.after(timeout, lambda: self.kill(""))
 
     def kill(self, reason: str) -> None:
@@ -111,9 +124,16 @@ class Container:
         if self.init is None or self.init.ended is not None:
             return
         self.reason = self.reason or reason
-        self.init.signal(9)
+        if not self._killed:
+            self.signal(signal.SIGKILL)
         if self.plan.group is not None:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the init."""
+        assert self.init is not None
+        self.init.signal(number)
+        self._tell_signal(number)
 
     def signal_all(self, number: int) -> None:
         """Send a signal to every process of the container."""
@@ -123,6 +143,23 @@ class Container:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
+        self._tell_signal(number)
+
+    def tell(self, topic: Topic, detail: str = "", **attributes: str) -> None:
+        """Write an event of now to the engine's journal, under the name that the container has by now.
+
+        A journal that cannot be written is noted once, and stops nothing.
+        """
+        if not self.plan.events:
+            return
+        name = records.read_name(self.state_fd)
+        known = {**self.plan.attributes, **({} if name is None else {"name": name}), **attributes}
+        try:
+            journal.append(self.plan.events, Event(time_ns(), CONTAINER, topic, self.plan.task.id, known, detail))
+        except OSError as error:
+            if not self._untold:
+                note(f"the journal of events cannot be written: {error}")
+            self._untold = True
 
     def finish(self) -> Exit:
         """End what the init left running, record its exit status, undo the journal. The state directory goes last."""
@@ -140,6 +177,9 @@ class Container:
         ended = self.init.ended._replace(oom=killed > 0, reason=self.reason, asked=self.asked)
         self.init.ended = ended
         records.write(self.directory_fd, "exit", ended, sync=self.plan.sync)
+        if ended.oom:
+            self.tell(Topic.OOM)
+        self.tell(Topic.DIE, **ended.attributes(self._started))
         self.clean_up()
         return ended
 
@@ -175,9 +215,20 @@ class Container:
         if self.plan.group is not None:
             self._oom_kills = oom.kills(self.plan.group, self._began)
 
-    def _exec_ended(self, kept: Kept) -> None:
+    def _tell_start(self) -> None:
+        self._started = time_ns()
+        if self.plan.attach:
+            self.tell(Topic.ATTACH)
+        self.tell(Topic.START)
+
+    def _tell_signal(self, number: int) -> None:
+        self._killed = self._killed or number == signal.SIGKILL
+        self.tell(Topic.KILL, signal=str(number))
+
+    def _exec_ended(self, kept: Kept, exec_id: str) -> None:
         kept.drain()
         assert kept.ended is not None
+        self.tell(Topic.EXEC_DIE, execID=exec_id, exitCode=str(kept.ended.code))
         kept.announce(kept.ended)
         for client in list(kept.clients):
             client.finish()

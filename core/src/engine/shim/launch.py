@@ -16,12 +16,8 @@ import sys
 
 from engine.errors import EngineError
 from engine.linux import interpreter
+from engine.shim.protocol import LAUNCHER_FD, PROGRAM_FD
 
-LAUNCHER_FD = 3
-"""The shim's end of the socket to its launcher."""
-PROGRAM_FD = 9
-"""The interpreter, on a read-only mount: what the shim, and so the stage, is executed from. The shim closes it,
-and every other descriptor that it was started with."""
 _PROGRAM = "import sys; sys.path[:0] = {paths!r}; from engine.shim.main import main; main()"
 
 

@@ -22,7 +22,6 @@ from engine.linux import mounts, namespaces, processes
 from engine.shim import protocol, records
 from engine.shim.connection import Connection
 from engine.shim.container import Container
-from engine.shim.launch import LAUNCHER_FD
 from engine.shim.log import Log
 from engine.shim.loop import Loop
 from engine.shim.notes import note
@@ -32,9 +31,9 @@ from engine.shim.server import Server
 
 def main() -> None:
     """Keep one container until it has ended and everyone was told; never returns."""
-    launcher = socket.socket(fileno=LAUNCHER_FD)
+    launcher = socket.socket(fileno=protocol.LAUNCHER_FD)
     launcher.set_inheritable(False)
-    processes.close_range(LAUNCHER_FD + 1)  # the program, and what whoever ran the command had open: a lock, a pipe
+    processes.close_range(protocol.LAUNCHER_FD + 1)  # the program, and what whoever ran the command had open: a lock, a pipe
     code = 1
     try:
         code = serve(launcher)

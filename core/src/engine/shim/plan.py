@@ -26,6 +26,7 @@ class Plan(NamedTuple):
     ``reaper``      command to execute when the container has ended and the launcher, which would have done its work, is
                     gone; empty: none. ``reaper_environment``: what it gets as environment
     ``trace``       measure every step, and tell the launcher
+    ``events``      directory of the journal of events; "": none is kept. ``attributes``: what each event says
     """
 
     directory: str
@@ -43,6 +44,8 @@ class Plan(NamedTuple):
     reaper: Sequence[str]
     reaper_environment: Mapping[str, str]
     trace: bool = False
+    events: str = ""
+    attributes: Mapping[str, str] = {}  # never changed
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready data."""

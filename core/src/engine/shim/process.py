@@ -31,6 +31,7 @@ class Kept:
     ``stdin``     descriptor to write, or -1
     ``log``       where output is kept; exec'ed processes have none
     ``on_exit``   called with the `Kept` once the process was reaped; its output may still have to be drained
+    ``on_signal`` called with each signal that a client has sent to it
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Kept:
         self.stdin_once = True
         self.clients: list[Connection] = []
         self.on_exit: Callable[[Kept], None] = lambda _: None
+        self.on_signal: Callable[[int], None] = lambda _: None
         self._input = bytearray()
         self._input_ended = False
         for fd in (*outputs.values(), stdin):
@@ -164,7 +166,9 @@ class Kept:
             rows, columns = json.loads(payload)
             self.resize(rows, columns)
         elif kind == protocol.SIGNAL:
-            self.signal(int(payload) or signal.SIGTERM)
+            number = int(payload) or signal.SIGTERM
+            self.signal(number)
+            self.on_signal(number)
 
     def _write_input(self) -> None:
         if self.stdin < 0:

@@ -25,6 +25,11 @@ from typing import Any, NamedTuple
 
 STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL = range(9)
 HEADER = 5
+LAUNCHER_FD = 3
+"""The shim's end of the socket to its launcher."""
+PROGRAM_FD = 9
+"""The interpreter, on a read-only mount: what the shim, and so the stage, is executed from. The shim closes it,
+and every other descriptor that it was started with."""
 MAX_PAYLOAD = 16 << 20
 """A frame longer than this is a broken peer. A plan with a large environment stays far below it."""
 
@@ -46,6 +51,15 @@ class Exit(NamedTuple):
     reason: str = ""
     finished: int = 0
     asked: str = ""
+
+    def attributes(self, began: int) -> dict[str, str]:
+        """Return what an event says of it; ``began`` is in nanoseconds since the epoch, 0 when nobody knows."""
+        said = {"exitCode": str(self.code)}
+        if self.signal:
+            said["signal"] = str(self.signal)
+        if began and self.finished:
+            said["execDuration"] = str(max(0, self.finished - began) // 1_000_000_000)
+        return said
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:

@@ -1,7 +1,8 @@
 """The files by which a shim tells others what it keeps; each is written whole, beside its place, and renamed.
 
 In the state directory ``<state>/containers/<id>`` (forgotten by a reboot): ``shim`` and ``init``, the identities of the
-two processes, and ``group``, the cgroup that the container is in. In the container's own directory
+two processes, ``group``, the cgroup that the container is in, and ``name``, the container's name if it was renamed
+while it ran. In the container's own directory
 ``<root>/containers/<id>``: ``exit``, how the last run ended.
 """
 
@@ -66,6 +67,12 @@ def read_group(directory_fd: int) -> Group | None:
     """Return the recorded cgroup, or None when there is no record."""
     found = _read(directory_fd, "group", length=2)
     return None if found is None else Group(dict(found[0]), str(found[1]))
+
+
+def read_name(directory_fd: int) -> str | None:
+    """Return the name that the container was given since it started, or None."""
+    found = _read(directory_fd, "name", length=1)
+    return None if found is None else str(found[0])
 
 
 def read_exit(directory_fd: int) -> Exit | None:

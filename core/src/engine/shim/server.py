@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from engine.contracts.observer import Topic
 from engine.errors import EngineError, StateError
 from engine.shim import protocol
 from engine.shim.connection import Connection
@@ -86,6 +87,7 @@ class Server:
     def _attach(self, connection: Connection, _request: dict[str, Any]) -> None:
         connection.send(protocol.control({"attached": True, "terminal": self._init().console}))
         self.follow(connection, self._init())
+        self.container.tell(Topic.ATTACH)
 
     def _exec(self, connection: Connection, request: dict[str, Any]) -> None:
         kept = self.container.execute(request)
@@ -102,7 +104,8 @@ class Server:
         elif int(request["signal"]) == 9:
             self.container.kill("")
         else:
-            self._init().signal(int(request["signal"]))
+            self._init()
+            self.container.signal(int(request["signal"]))
         connection.send(protocol.control({"sent": True}))
         connection.finish()
 

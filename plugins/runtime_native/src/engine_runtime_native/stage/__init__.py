@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.actions.base import Slots, Step
 from engine.actions.task import Created, Executed, Streams, Task
-from engine.spec.runtime import Process
 from engine_runtime_native.stage import launch, vocabulary
 from engine_runtime_native.stage.channel import Channel
+
+if TYPE_CHECKING:
+    from engine.spec.runtime import Process
 
 __all__ = ["create", "delete", "execute", "start", "vocabulary"]
 

@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from engine.actions import execute as steps_of
 from engine.actions.base import Phase, Slots, Step, of_phase
@@ -19,10 +19,12 @@ from engine.actions.task import Streams, Task
 from engine.errors import EngineError, KernelError
 from engine.linux import namespaces, processes
 from engine.linux.syscalls import explain
-from engine.spec.runtime import Process
 from engine_runtime_native.stage import child, root, seal
 from engine_runtime_native.stage.channel import Channel, Cloned
 from engine_runtime_native.stage.streams import share
+
+if TYPE_CHECKING:
+    from engine.spec.runtime import Process
 
 _PATIENCE = 60.0
 """Seconds that a child gets from its start to execve: a hostile image must not hang the shim for good."""

@@ -15,17 +15,19 @@ import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.actions.base import Slots, Step
 from engine.actions.task import Created, Executed, Streams, Task
 from engine.errors import KernelError, Unsupported
 from engine.linux import processes
-from engine.spec.runtime import Process
 from engine_runtime_oci.stage import completion, failures, guard, strays
 from engine_runtime_oci.stage.console import Console
 from engine_runtime_oci.stage.handover import HandOver
 from engine_runtime_oci.stage.program import PATIENCE, Program, directory_of, forget, prepare, readable
+
+if TYPE_CHECKING:
+    from engine.spec.runtime import Process
 
 _LOOK_AGAIN = 0.001
 
