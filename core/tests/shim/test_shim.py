@@ -17,7 +17,7 @@ import pytest
 
 from engine.actions.task import Task
 from engine.linux import processes
-from engine.shim import protocol, records, server
+from engine.shim import protocol, records
 from engine.shim.launch import Launched, launch
 from engine.shim.plan import Plan
 from engine.shim.protocol import Exit
@@ -54,7 +54,7 @@ class Kept:
         """Connect as another client and send a request."""
         fd = os.open(self.state, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            peer = server.connect(fd)
+            peer = protocol.connect(fd)
         finally:
             os.close(fd)
         self.peers.append(peer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.containers.layout import Layout
 from engine.errors import StateError, from_plain
-from engine.shim import protocol, server
+from engine.shim import protocol
 from engine.shim.protocol import Exit
 
 _ANSWER_SECONDS = 20.0
@@ -22,7 +22,7 @@ def connect(layout: Layout, container_id: str) -> socket.socket | None:
     except FileNotFoundError:
         return None
     try:
-        return server.connect(state_fd)
+        return protocol.connect(state_fd)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     finally:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.events import DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Layout:
     @property
     def events(self) -> Path:
         """The directory of the journal of events; made with its first event."""
-        return self.root / DIRECTORY
+        return self.root / "events"
 
     def make(self) -> None:
         """Make the directories, for their owner alone. Raises `EngineError` where that is not possible."""

@@ -21,7 +21,6 @@ from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.plugins.registry import complain
 from engine.shim import records
-from engine.shim.container import remove_state
 
 
 def everything(engine: Engine) -> None:
@@ -60,7 +59,7 @@ def run_ended(engine: Engine, container_id: str) -> None:
             _record_unknown_end(engine, container_id)
         if ran and record is not None:
             tell_missed_end(engine, record, status.of(engine.layout, record).exit or status.UNKNOWN_END)
-        remove_state(state_fd, str(path))
+        records.remove_state(state_fd, str(path))
     finally:
         os.close(state_fd)
     if record is not None and ran and record.options.get("rm") and erase.ended(engine, record):

@@ -23,7 +23,7 @@ _MOST_LABELS = 16384
 
 def tell(engine: Engine, topic: Topic, record: Record, **attributes: str) -> None:
     """Publish an event of a container: to the journal and the observers."""
-    publish(engine.layout.root, _event(topic, record, attributes))
+    publish(str(engine.layout.events), _event(topic, record, attributes))
 
 
 def tell_observers(topic: Topic, record: Record, **attributes: str) -> None:

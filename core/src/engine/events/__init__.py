@@ -3,6 +3,3 @@
 There is no process that everything passes through. Each command and each shim appends what it did to one file
 (`engine.events.journal`, lean), and `engine events` reads that file and waits for it to grow (`engine.events.reading`).
 """
-
-DIRECTORY = "events"
-"""Where the journal is below the engine's root."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
-
 from engine import plugins
 from engine.contracts.observer import Event
-from engine.events import DIRECTORY, journal
+from engine.events import journal
 from engine.plugins.registry import complain
 
 
-def publish(root: str | os.PathLike[str], *events: Event) -> None:
-    """Write events to the journal of the engine with that root, and tell the observers. Raises nothing.
+def publish(directory: str, *events: Event) -> None:
+    """Write events to the journal in that directory, and tell the observers. Raises nothing.
 
     What was done is done: that it cannot be written down (a full disk) is a warning. A command that is killed between
     its deed and this call has done it unseen.
     """
     try:
-        journal.append(f"{os.fspath(root)}/{DIRECTORY}", *events)
+        journal.append(directory, *events)
     except OSError as error:
         complain(f"what happened cannot be written to the journal of events: {error.strerror}")
     for event in events:

@@ -20,4 +20,4 @@ def tell(root: Path, topic: Topic, image_id: str, names: Sequence[str]) -> None:
     """
     now = time_ns()
     attributes = [{"name": name} for name in names] or [{"name": image_id}]
-    publish(root, *(Event(now, IMAGE, topic, image_id, one) for one in attributes))
+    publish(str(root / "events"), *(Event(now, IMAGE, topic, image_id, one) for one in attributes))

@@ -200,7 +200,7 @@ class Container:
         if failed:
             note(f"left behind: {'; '.join(failed)}")
             return
-        remove_state(self.state_fd, self.plan.state)
+        records.remove_state(self.state_fd, self.plan.state)
 
     def _unmount(self, path: str) -> None:
         """Unmount every layer of the rootfs in this mount namespace, so that its layers can be removed."""
@@ -245,11 +245,3 @@ def close_slots(slots: Slots) -> None:
     """Close the descriptors of late-bound slots; ``pid`` is none."""
     for name in [name for name in slots if name != "pid"]:
         os.close(slots.pop(name))
-
-
-def remove_state(state_fd: int, path: str) -> None:
-    """Remove a container's state directory; the journal goes last but one, the directory itself last."""
-    names = os.listdir(state_fd)
-    for name in sorted(names, key=lambda one: one == "journal"):
-        os.unlink(name, dir_fd=state_fd)
-    os.rmdir(path)

@@ -19,12 +19,15 @@ A request that fails is answered with ERROR, an `engine.errors.EngineError` as p
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL = range(9)
 HEADER = 5
+SOCKET = "socket"
+"""The name of the socket in the state directory."""
 LAUNCHER_FD = 3
 """The shim's end of the socket to its launcher."""
 PROGRAM_FD = 9
@@ -75,6 +78,18 @@ def control(message: Any) -> bytes:
 def exit_frame(ended: Exit) -> bytes:
     """Return an EXIT frame."""
     return frame(EXIT, json.dumps(ended).encode())
+
+
+def connect(state_fd: int) -> socket.socket:
+    """Connect to the shim whose state directory this is. Raises `FileNotFoundError` or `ConnectionRefusedError`."""
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        peer.connect(f"/proc/self/fd/{state_fd}/{SOCKET}")
+    except OSError:
+        peer.close()
+        raise
+    os.set_blocking(peer.fileno(), True)
+    return peer
 
 
 class Decoder:

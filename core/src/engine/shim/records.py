@@ -81,6 +81,14 @@ def read_exit(directory_fd: int) -> Exit | None:
     return None if found is None else Exit(*found)
 
 
+def remove_state(state_fd: int, path: str) -> None:
+    """Remove a container's state directory; the journal goes last but one, the directory itself last."""
+    names = os.listdir(state_fd)
+    for name in sorted(names, key=lambda one: one == "journal"):
+        os.unlink(name, dir_fd=state_fd)
+    os.rmdir(path)
+
+
 def _read(directory_fd: int, name: str, length: int = 3) -> list[Any] | None:
     """Return what `write` wrote, at least ``length`` values."""
     try:

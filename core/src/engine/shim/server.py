@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,6 @@ from engine.shim.container import Container
 from engine.shim.loop import READ, Loop
 from engine.shim.process import Kept
 
-SOCKET = "socket"
-
 
 class Server:
     """Serves the clients of one container. Only root can connect: the state directory is its alone, mode 0700."""
@@ -27,7 +24,7 @@ class Server:
         self.connections: set[Connection] = set()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         # A path through the descriptor: a state directory may lie deeper than the 107 bytes that an address holds.
-        self._listener.bind(f"/proc/self/fd/{container.state_fd}/{SOCKET}")
+        self._listener.bind(f"/proc/self/fd/{container.state_fd}/{protocol.SOCKET}")
         self._listener.listen(64)
         loop.watch(self._listener.fileno(), READ, lambda _events: self._accept())
 
@@ -125,15 +122,3 @@ _HANDLERS: dict[str, _Handler] = {
     "stop": Server._stop,
     "wait": Server._wait,
 }
-
-
-def connect(state_fd: int) -> socket.socket:
-    """Connect to the shim whose state directory this is. Raises `FileNotFoundError` or `ConnectionRefusedError`."""
-    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        peer.connect(f"/proc/self/fd/{state_fd}/{SOCKET}")
-    except OSError:
-        peer.close()
-        raise
-    os.set_blocking(peer.fileno(), True)
-    return peer
