@@ -33,7 +33,8 @@ def main() -> None:
     """Keep one container until it has ended and everyone was told; never returns."""
     launcher = socket.socket(fileno=protocol.LAUNCHER_FD)
     launcher.set_inheritable(False)
-    processes.close_range(protocol.LAUNCHER_FD + 1)  # the program, and what whoever ran the command had open: a lock, a pipe
+    # The program, and what whoever ran the command had open: a lock, a pipe.
+    processes.close_range(protocol.LAUNCHER_FD + 1)
     code = 1
     try:
         code = serve(launcher)
