@@ -7,7 +7,7 @@
 
 packages_engine=(ca-certificates libseccomp2)
 packages_test=(
-    btrfs-progs busybox-static crun dbus iproute2 mmdebstrap mount procps runc strace systemd tini util-linux
+    btrfs-progs busybox-static crun dbus fish iproute2 mmdebstrap mount procps runc strace systemd tini util-linux zsh
 )
 
 # Which package brings each engine that `./dev bench` may be told to require.

@@ -64,6 +64,16 @@ def test_a_command_keeps_to_its_budget(command: str, warm_root: EngineRoot) -> N
     assert not names(imported) & NEVER
 
 
+@pytest.mark.parametrize(
+    ("words", "most"), [(["stop", "-"], 70), (["run", "--storage", ""], 80), (["exec", ""], 210), (["rmi", ""], 175)]
+)
+def test_a_tab_imports_no_command_line_library(words: list[str], most: int, warm_root: EngineRoot) -> None:
+    tracing.by([ENGINE, "__complete", *words], warm_root.environment)
+    imported = tracing.by([ENGINE, "__complete", *words], warm_root.environment)
+    assert not names(imported) & {*NEVER, "typer"}
+    assert len(imported) <= most, [module.name for module in imported]
+
+
 def test_the_version_needs_no_command_line_library(warm_root: EngineRoot) -> None:
     assert "typer" not in names(tracing.by([ENGINE, "--version"], warm_root.environment))
 

@@ -61,6 +61,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "info": Entry("engine.cli.about", "Show the engine's places, drivers and machine"),
         "version": Entry("engine.cli.about", "Show the versions of the engine and what it stands on"),
         "system": Entry("engine.cli.system", "Remove what nobody uses", group=True),
+        "completion": Entry("engine.cli.completion.command", "Print the script that completes commands in a shell"),
         "plugins": Entry("engine.cli.plugins", "Show, check and make plugins", group=True),
     },
 }

@@ -1,10 +1,11 @@
-"""What each command takes, as plain values: for the reference, for completion, and for tests. Imports the command."""
+"""What each command takes, as plain values: for the reference, for completion, and for tests.
+
+Only `describe` imports anything: typer, and the command's module.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-
-from engine.cli.app import load
 
 EXAMPLES = "\b"
 """Stands alone in a line before the paragraphs that are to be shown as they are: the examples."""
@@ -33,6 +34,7 @@ class Command(NamedTuple):
     """A command and what it takes.
 
     ``name``      what is typed after ``engine``: "run", "image ls"
+    ``short``     the line that a list of commands shows
     ``text``      the paragraphs of its help, without the examples
     ``examples``  a shell's command line each
     ``ends``      whether nothing after the last fixed argument is an option of this command (``run``, ``exec``)
@@ -40,6 +42,7 @@ class Command(NamedTuple):
     """
 
     name: str
+    short: str
     text: str
     examples: tuple[str, ...]
     flags: tuple[Flag, ...]
@@ -56,6 +59,8 @@ class Command(NamedTuple):
 
 def describe(name: str) -> Command:
     """Return the command of that name, with those below it. Imports its module."""
+    from engine.cli.app import load
+
     return _command(name, load(name))
 
 
@@ -65,6 +70,7 @@ def _command(name: str, command: Any) -> Command:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
     return Command(
         name,
+        command.short_help or text.strip().partition(". ")[0].rstrip("."),
         text.strip(),
         tuple(line.strip() for line in examples.splitlines() if line.strip()),
         tuple(map(_flag, options)),

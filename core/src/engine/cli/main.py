@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from engine import __version__
 
+COMPLETE = "__complete"
+"""What the completion scripts call."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status.
@@ -41,6 +44,10 @@ def run(arguments: list[str]) -> int:
         from engine.cli.commands import overview
 
         return _say(overview())
+    if arguments[:1] == [COMPLETE]:
+        from engine.cli.completion.answering import answer
+
+        return answer(arguments[1:])
     _begin_shim(arguments)
     from engine.cli.app import invoke
 

@@ -1,0 +1,1 @@
+"""Completion as people have it: in bash, zsh and fish, each on a terminal."""
