@@ -43,6 +43,35 @@ def tmpfs(scene: Scene) -> None:
     assert scene.run("cp /bin/busybox /data/true 2>/dev/null || true; /data/true; echo $?").strip() == "126"
 
 
+def volumes_from(scene: Scene) -> None:
+    """Also when the other does not run, and from one that has them from a third; what is typed counts more."""
+    box = scene.box
+    (scene.place / "file").write_text("inherited\n")
+    (scene.place / "own").mkdir()
+    with box.to_be_removed() as third, box.to_be_removed() as other:
+        box.done("create", "--name", third, "-v", f"{scene.place}:/data", "--tmpfs", "/memory", box.image, "true")
+        box.done("create", "--name", other, "--volumes-from", third, "-v", f"{scene.place}:/ro:ro", box.image, "true")
+        typed = tuple(word.replace("NAME", other) for word in scene.typed)
+        scene = scene._replace(typed=typed)
+        assert scene.run("cat /data/file /ro/file; echo back >/data/back; ls -d /memory 2>&1 || true").startswith(
+            "inherited\ninherited\nls:"
+        )
+        assert (scene.place / "back").read_text() == "back\n"
+        assert "Read-only" in scene.run("touch /ro/x 2>&1 || true")
+        assert scene.run("ls /data", "-v", f"{scene.place}/own:/data") == ""
+        with box.container(*typed) as container:
+            found = {mount["Destination"]: mount["RW"] for mount in container.inspect()["Mounts"]}
+            assert (found["/data"], found["/ro"]) == (True, False)
+
+
+def volumes_from_read_only(scene: Scene) -> None:
+    (scene.place / "file").write_text("inherited\n")
+    with scene.box.container("-v", f"{scene.place}:/data") as other:
+        scene = scene._replace(typed=tuple(word.replace("NAME", other.name) for word in scene.typed))
+        assert "Read-only" in scene.run("cat /data/file; touch /data/x 2>&1 || true")
+        other.sh("touch /data/x")
+
+
 def shm_size(scene: Scene) -> None:
     fill = "head -c 300000 /dev/zero >/dev/shm/x 2>/dev/null; wc -c </dev/shm/x"
     assert scene.run(fill) == "131072\n"

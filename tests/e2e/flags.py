@@ -10,6 +10,7 @@ from tests.e2e import flag_engine as engine
 from tests.e2e import flag_files as files
 from tests.e2e import flag_isolation as isolation
 from tests.e2e import flag_limits as limits
+from tests.e2e import flag_names as names
 from tests.e2e import flag_privileges as privileges
 from tests.e2e import flag_process as process
 from tests.e2e.scene import Inside, Row
@@ -58,6 +59,8 @@ FILES = [
         files.mount_tmpfs,
     ),
     Row("--tmpfs", "--tmpfs /data:size=64k,uid=1000,gid=1000,mode=755", "the same, of an owner", files.tmpfs),
+    Row("--volumes-from", "--volumes-from NAME", "what the other has mounted from the host", files.volumes_from),
+    Row("--volumes-from", "--volumes-from NAME:ro", "to be read only", files.volumes_from_read_only),
     Row("--read-only", "--read-only", "no file can be made outside of its mounts", files.read_only),
     Row("--shm-size", "--shm-size 128k", "no more than that fits", files.shm_size),
     Row("--device", "--device /dev/loop0:/dev/here:r", "it opens to be read, not to be written", files.device),
@@ -114,6 +117,18 @@ ISOLATION = [
         "the kernel's value",
         Inside("cat /proc/sys/kernel/domainname", "nis.example"),
     ),
+    Row(
+        "--add-host",
+        "--add-host db.example:192.0.2.7 --add-host six=[2001:db8::7]",
+        "the names have these addresses",
+        names.add_host,
+    ),
+    Row(
+        "--add-host", "--add-host db.example:192.0.2.7", "so they have where the network is shared", names.shared_names
+    ),
+    Row("--dns", "--dns 192.0.2.53 --dns 2001:db8::53", "these servers are asked", names.dns),
+    Row("--dns-search", "--dns-search example.org --dns-search example.net", "names are completed", names.dns_search),
+    Row("--dns-option", "--dns-option ndots:2 --dns-opt rotate", "the resolver's options", names.dns_option),
     Row("--sysctl", "--sysctl kernel.msgmax=4321", "the kernel's value", Inside("cat /proc/sys/kernel/msgmax", "4321")),
     Row(
         "--sysctl",

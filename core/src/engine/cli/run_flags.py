@@ -42,6 +42,9 @@ class RunFlags(TypedDict):
     volume: Annotated[Texts, Option("--volume", "-v", metavar="DIR:TARGET[:ro]", help="Mount a directory of the host")]
     mount: Annotated[Texts, Option("--mount", metavar="KEY=VALUE,...", help="Mount type=bind or type=tmpfs")]
     tmpfs: Annotated[Texts, Option("--tmpfs", metavar="TARGET[:OPTIONS]", help="Mount an empty directory in memory")]
+    volumes_from: Annotated[
+        Texts, Option("--volumes-from", metavar="CONTAINER[:ro]", help="Mount what another has mounted from the host")
+    ]
     read_only: Annotated[bool, Option("--read-only", help="Make the root filesystem read-only")]
     shm_size: Annotated[Text, Option("--shm-size", metavar="SIZE", help="Size of /dev/shm (64m)")]
     device: Annotated[Texts, Option("--device", metavar="PATH[:TARGET][:rwm]", help="Allow a device of the host")]
@@ -63,6 +66,12 @@ class RunFlags(TypedDict):
     ]
     hostname: Annotated[Text, Option("--hostname", "-h", metavar="NAME", help="Host name inside (the ID's beginning)")]
     domainname: Annotated[Text, Option("--domainname", metavar="NAME", help="NIS domain name inside (none)")]
+    add_host: Annotated[Texts, Option("--add-host", metavar="NAME:ADDRESS", help="Add a line to /etc/hosts")]
+    dns: Annotated[Texts, Option("--dns", metavar="ADDRESS", help="Ask this name server (the host's)")]
+    dns_search: Annotated[Texts, Option("--dns-search", metavar="DOMAIN", help="Complete names with it; .: with none")]
+    dns_option: Annotated[
+        Texts, Option("--dns-option", "--dns-opt", metavar="OPTION", help="Option of the resolver, as in ndots:2")
+    ]
     sysctl: Annotated[Texts, Option("--sysctl", metavar="KEY=VALUE", help="Set a parameter of its own namespaces")]
     # Privileges
     cap_add: Annotated[Texts, Option("--cap-add", metavar="CAPABILITY", help="Grant a capability, or ALL")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.spec import environment, isolation, security, sizes
@@ -13,7 +13,7 @@ from engine.spec.refusal import refusal
 from engine.spec.stop_signals import signal_number
 from engine.spec.ulimits import parse_ulimit
 from engine.spec.users import parse_group, parse_user
-from engine.spec.volumes import MountRequest, parse_mount, parse_tmpfs, parse_volume
+from engine.spec.volumes import MountRequest, parse_mount, parse_tmpfs, parse_volume, split_inherited
 
 if TYPE_CHECKING:
     from engine.cli.run_flags import RunFlags
@@ -39,6 +39,7 @@ def options_of(
         user=parse_user(flags["user"]) if flags["user"] is not None else "",
         groups=tuple(map(parse_group, flags["group_add"] or ())),
         mounts=_mounts(flags),
+        volumes_from=_inherited(flags["volumes_from"] or ()),
         hostname=_name("--hostname", flags["hostname"]),
         domainname=_name("--domainname", flags["domainname"]),
         memory=_limit(flags["memory"], lambda text: sizes.parse_size(text, "--memory")),
@@ -76,6 +77,7 @@ def options_of(
         runtime=flags["runtime"] or "",
         log_driver=flags["log_driver"] or "",
         log_opts=environment.parse_pairs(flags["log_opt"] or (), "--log-opt", "max-size=10m"),
+        **_names_of_others(flags),
     )
     check(options)
     return options
@@ -96,6 +98,26 @@ def _mounts(flags: RunFlags) -> tuple[MountRequest, ...]:
         *map(parse_mount, flags["mount"] or ()),
         *map(parse_tmpfs, flags["tmpfs"] or ()),
     )
+
+
+def _inherited(texts: Sequence[str]) -> tuple[str, ...]:
+    for text in texts:
+        split_inherited(text)
+    return tuple(texts)
+
+
+def _names_of_others(flags: RunFlags) -> dict[str, tuple[str, ...]]:
+    """Return what the flags say of finding others by name; most containers go without."""
+    if not (flags["add_host"] or flags["dns"] or flags["dns_search"] or flags["dns_option"]):
+        return {}
+    from engine.spec import name_service
+
+    return {
+        "hosts": tuple(map(name_service.parse_host, flags["add_host"] or ())),
+        "dns": tuple(map(name_service.parse_server, flags["dns"] or ())),
+        "dns_search": tuple(map(name_service.parse_search, flags["dns_search"] or ())),
+        "dns_options": tuple(map(name_service.parse_option, flags["dns_option"] or ())),
+    }
 
 
 def _entrypoint(text: str | None) -> tuple[str, ...] | None:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.containers import drafting, erase, failing, tracing
 from engine.containers.drafting import Base, Draft
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
+from engine.errors import Conflict
 from engine.linux import processes
+from engine.linux.paths import read_regular
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.spec import facts
+from engine.spec.isolation import HOST, joined_containers
 from engine.spec.options import RunOptions
+
+if TYPE_CHECKING:
+    from engine.spec.runtime import Spec
+
+_HOSTS = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
+_LARGEST = 8 << 20
+"""Bytes read of another container's file."""
 
 
 def create(engine: Engine, options: RunOptions) -> Record:
@@ -30,14 +42,15 @@ def create(engine: Engine, options: RunOptions) -> Record:
     tracing.lap("choose drivers, resolve the image, build the specification")
     parent = _unpacked(engine, draft.base, record.storage)
     tracing.lap("unpack the image where it is not", record.storage)
-    facts.prepare_sources(options)
+    facts.prepare_sources(draft.options)
+    etc = _etc(engine, draft)
     with engine.store.transaction() as connection:
         containers.insert(connection, record, processes.identity())
     tracing.lap("record the container")
     try:
         engine.storage(record.storage).prepare(record.id, parent, lower=draft.base.lower)
         tracing.lap("make the snapshot", record.storage)
-        _write_bundle(engine.layout.container(record.id), draft)
+        _write_bundle(engine.layout.container(record.id), draft.spec, etc)
         if not options.rm:
             failing.reserve(engine.layout, record.id)
     except BaseException:
@@ -57,24 +70,60 @@ def _unpacked(engine: Engine, base: Base, storage: str) -> str | None:
     return engine.library.ensure_unpacked(base.image, engine.storage(storage), storage, engine.progress)
 
 
-def _write_bundle(directory: Path, draft: Draft) -> None:
-    files, hostname = draft.files, draft.hostname
+def _write_bundle(directory: Path, spec: Spec, etc: Mapping[str, bytes]) -> None:
     directory.mkdir(mode=0o700)
     (directory / "rootfs").mkdir(mode=0o700)
-    (directory / "config.json").write_text(json.dumps(draft.spec))
-    _write_readable(files.hostname, f"{hostname}\n")
-    _write_readable(files.hosts, f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{hostname}\n")
-    _write_readable(files.resolv_conf, _resolvers())
+    (directory / "config.json").write_text(json.dumps(spec))
+    for path, content in etc.items():
+        Path(path).write_bytes(content)
+        os.chmod(path, 0o644)  # the container's users may read it: the umask of whoever makes it must not decide
 
 
-def _write_readable(path: str, text: str) -> None:
-    """Write a file that the container's users may read: its owner's umask must not decide."""
-    Path(path).write_text(text)
-    os.chmod(path, 0o644)
+def _etc(engine: Engine, draft: Draft) -> dict[str, bytes]:
+    """Return what will be in the container's own /etc/hostname, hosts and resolv.conf, by the path of each.
+
+    With the host's network they begin as copies of the host's, with another container's as copies of what that one has.
+    """
+    options, files, hostname = draft.options, draft.files, draft.hostname
+    wishes = options.wishes()
+    own = f"{hostname}.{options.domainname} {hostname}" if options.domainname else hostname
+    hosts, resolvers = _HOSTS, _of_host("/etc/resolv.conf")
+    if wishes["net"] == HOST:
+        hosts, own = _of_host("/etc/hosts"), own if options.hostname else ""
+    other = joined_containers(wishes).get("net")
+    if other is not None:
+        hosts, resolvers = _of_container(engine, other, "hosts"), _of_container(engine, other, "resolv.conf")
+    if own:
+        hosts = _ended(hosts) + f"127.0.1.1\t{own}\n".encode()
+    if options.hosts or options.dns or options.dns_search or options.dns_options:
+        from engine.spec import name_service
+
+        hosts = _ended(hosts) + name_service.host_lines(options.hosts)
+        resolvers = name_service.resolvers(_ended(resolvers), options.dns, options.dns_search, options.dns_options)
+    return {files.hostname: f"{hostname}\n".encode(), files.hosts: hosts, files.resolv_conf: resolvers}
 
 
-def _resolvers() -> str:
+def _of_host(path: str) -> bytes:
     try:
-        return Path("/etc/resolv.conf").read_text()
+        return Path(path).read_bytes()
     except OSError:  # a machine without name service: the container has none either
-        return ""
+        return b""
+
+
+def _of_container(engine: Engine, wanted: str, name: str) -> bytes:
+    """Return the file of another container, which may write to it: it is read by descriptor, and only so far."""
+    record = containers.find(engine.store.connection, wanted)
+    directory = os.open(engine.layout.container(record.id), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return read_regular(directory, name, _LARGEST)
+    except OSError as error:
+        raise Conflict(
+            f"the /etc/{name} of container {record.name!r} cannot be taken over: {error.strerror}",
+            fix="Look at that file in the container.",
+        ) from error
+    finally:
+        os.close(directory)
+
+
+def _ended(text: bytes) -> bytes:
+    return text if not text or text.endswith(b"\n") else text + b"\n"

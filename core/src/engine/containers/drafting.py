@@ -60,6 +60,10 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
 
     Everything that can be refused is refused here. Raises `InvalidInput`, `NotFound`, `Conflict`, `Unsupported`.
     """
+    if options.volumes_from:
+        from engine.containers.inheriting import inherit
+
+        options = inherit(engine, options)
     check(options)
     if options.name:
         naming.check_name(options.name)

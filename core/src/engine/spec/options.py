@@ -14,7 +14,7 @@ from typing import Any
 from engine.errors import InvalidInput, StateError
 from engine.spec.defaults import STOP_SIGNAL_ANNOTATION
 from engine.spec.devices import DeviceRequest
-from engine.spec.isolation import combine, parse_mode
+from engine.spec.isolation import CONTAINER, combine, parse_mode
 from engine.spec.security import PLAIN, SecurityOptions
 from engine.spec.ulimits import Ulimit
 from engine.spec.volumes import MountRequest, check_targets
@@ -31,6 +31,8 @@ class RunOptions:
     ``env``           "KEY=VALUE", or "KEY" alone to take a variable out of the image's
     ``host_env``      variables that the image's count more than
     ``groups``        more groups, each the container's by name or number
+    ``volumes_from``  containers, each perhaps with ":ro"; once the container is made, ``mounts`` has theirs
+    ``hosts``         "NAME:ADDRESS" for /etc/hosts
     ``memory_swap``   memory and swap together; -1 is unlimited swap
     ``network``, ``pid``, ``ipc``, ``uts``, ``cgroupns``  as typed; ``namespaces``: kind to wish of ``--namespace``
     ``stop_timeout``  seconds between the stop signal and the kill; -1 waits for ever
@@ -51,8 +53,13 @@ class RunOptions:
     user: str = ""
     groups: tuple[str, ...] = ()
     mounts: tuple[MountRequest, ...] = ()
+    volumes_from: tuple[str, ...] = ()
     hostname: str = ""
     domainname: str = ""
+    hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     memory: int | None = None
     memory_swap: int | None = None
     nano_cpus: int | None = None
@@ -188,6 +195,13 @@ def _check_names(options: RunOptions) -> None:
             raise InvalidInput(
                 f"{flag} needs a uts namespace of the container's own", fix=f"Leave out {flag}, or --uts."
             )
+    shared = {"--add-host": options.hosts, "--dns": options.dns, "--dns-search": options.dns_search,
+              "--dns-option": options.dns_options}  # fmt: skip
+    for flag in (flag for flag, given in shared.items() if given and wishes["net"].startswith(CONTAINER)):
+        raise InvalidInput(
+            f"{flag} says how names are found, and with the network of another container that is as it is there",
+            fix=f"Leave out {flag}, or --network.",
+        )
     if STOP_SIGNAL_ANNOTATION in options.annotations:
         raise InvalidInput(
             f"the annotation {STOP_SIGNAL_ANNOTATION} is the engine's own", fix="Say it with --stop-signal."

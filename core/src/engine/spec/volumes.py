@@ -197,6 +197,20 @@ def _target(target: str, flag: str, text: str, example: str) -> str:
     return normal
 
 
+def split_inherited(text: str) -> tuple[str, bool]:
+    """Return the container that ``--volumes-from NAME[:ro|rw]`` names, and whether its mounts are to be read only."""
+    name, colon, access = text.partition(":")
+    if not name or (colon and access not in {"ro", "rw"}):
+        raise refusal("--volumes-from", text, "is not of the form CONTAINER or CONTAINER:ro", "data:ro")
+    return name, access == "ro"
+
+
+def read_only(mount: MountRequest) -> MountRequest:
+    """Return a bind mount that can only be read, and what is mounted below it too if it has that."""
+    access = "rro" if "rbind" in mount.options else "ro"
+    return mount._replace(options=(*(word for word in mount.options if word not in {"rw", "ro", "rro"}), access))
+
+
 def check_targets(mounts: Iterable[MountRequest]) -> None:
     """Refuse two mounts of one target."""
     seen: set[str] = set()
