@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.e2e.box import Container, alive, until
+from tests.e2e.box import Container, Done, alive, until
 from tests.e2e.scene import Scene
 from tests.e2e.terminal import Terminal
 
@@ -93,6 +96,50 @@ def groups_of_user(scene: Scene) -> None:
         assert "\nGroups:\t77 1000 \n" in status
         assert set(container.sh("id -G").split()) == {"9", "77", "1000"}
         assert set(container.sh("id -G", "-u", "8:8").split()) == {"8", "77", "1000"}
+
+
+def preserve_fds(scene: Scene) -> None:
+    """They have the numbers that they have here, no other is passed, and none is kept open by the engine."""
+    box, (one, two) = scene.box, (scene.place / "one", scene.place / "two")
+    one.write_text("first\n")
+    two.write_text("second\n")
+    look = (*scene.typed, box.image, "sh", "-c", "cat <&3; cat <&4; ls /proc/1/fd; true")
+    for runtime in ("native", "runc"):
+        done = _redirected(scene, f"3<{one} 4<{two} 5<{one} 9<{two}", "--rm", "--runtime", runtime, *look)
+        assert done.stdout.split() == ["first", "second", *"01234"], done.stderr
+        reading, writing = os.pipe()
+        with box.to_be_removed() as name, os.fdopen(reading) as reader:
+            say = ("-d", "--name", name, "--runtime", runtime, box.image, "sh", "-c", "sleep 0.2; echo said >&3")
+            _redirected(scene, f"3>&{writing} 4<{one}", *scene.typed, *say, pass_fds=(writing,))
+            os.close(writing)
+            assert reader.read() == "said\n", "the end comes as the container ends"
+    missing = _redirected(scene, f"3<{one}", "--rm", *look)
+    assert (missing.returncode, "descriptor 4" in missing.stderr) == (125, True)
+
+
+def socket_activation(scene: Scene) -> None:
+    """A service manager's descriptors are the container's, when they are for this very command (sd_listen_fds(3))."""
+    (scene.place / "one").write_text("first\n")
+    script = "echo $LISTEN_PID,$LISTEN_FDS,$LISTEN_FDNAMES; ls /proc/1/fd; true"
+    command = ("--rm", scene.box.image, "sh", "-c", script)
+    given = f"3<{scene.place}/one"
+    asked = "LISTEN_FDS=1 LISTEN_FDNAMES=web"
+    passed = _redirected(scene, given, *command, before=f"export {asked} LISTEN_PID=$$;")
+    assert passed.stdout.split() == ["1,1,web", *"0123"]
+    others = _redirected(scene, given, *command, before=f"export {asked} LISTEN_PID=1;")
+    assert others.stdout.split() == [",,", *"012"]
+    own = _redirected(scene, given, *scene.typed, *command, before=f"export {asked} LISTEN_PID=$$;")
+    assert own.stdout.split() == [",,", *"012"], "what is typed counts"
+
+
+def _redirected(scene: Scene, given: str, *arguments: str, before: str = "", **options: Any) -> Done:
+    """Run `engine run` with a shell's redirections, and variables set before it; the shell becomes the command."""
+    command = scene.box.root.command("run", *arguments)
+    shell = ["bash", "-c", f'{before} exec "$@" {given}', "sh", *command]
+    return subprocess.run(
+        shell, env=scene.box.root.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        **options,
+    )  # fmt: skip
 
 
 def entrypoint(scene: Scene) -> None:

@@ -161,12 +161,14 @@ ENGINE = [
     Row("--cgroup-parent", "--cgroup-parent PARENT", "where the process is", engine.cgroup_parent),
     Row("--runtime", "--runtime native", "who its parent is", engine.runtime),
     Row("--log-driver", "--log-driver none", "nothing is kept", engine.log_driver),
+    Row("--preserve-fds", "--preserve-fds 2", "they are open in it, and no others", process.preserve_fds),
+    Row("--preserve-fds", "--preserve-fds 0", "not even those of socket activation", process.socket_activation),
     Row("--trace", "--trace", "what each step took is shown at the end", engine.trace),
     Row("--trace-file", "--trace-file {place}/trace", "a trace viewer can show it", engine.trace_file),
     Row("--log-opt", "--log-opt max-size=10k --log-opt max-file=2", "only the end is kept", engine.log_opt),
 ]
 
-RUN_ALONE = {"--trace", "--trace-file"}
+RUN_ALONE = {"--preserve-fds", "--trace", "--trace-file"}
 """Flags of `engine run` that `engine create` does not have."""
 
 TABLE = [*STREAMS, *PROCESS, *END, *FILES, *LIMITS, *ISOLATION, *PRIVILEGES, *ENGINE]

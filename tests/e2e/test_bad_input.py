@@ -109,6 +109,9 @@ TYPED: list[tuple[str, str]] = [
     ("--log-driver no-such-driver", "no-such-driver"),
     ("--log-opt max-size=goat", "goat"),
     ("--log-opt goat=1", "goat"),
+    ("--preserve-fds goat", "goat"),
+    ("--preserve-fds 251", "251"),
+    ("--preserve-fds 200", "200"),
     ("--trace-file {place}/file/trace", "{place}/file/trace"),
     ("--trace-file /no-such-place/trace", "/no-such-place/trace"),
 ]

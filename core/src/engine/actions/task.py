@@ -5,7 +5,8 @@ own mount namespace. `OSError` and `EngineError` are reported to the command tha
 then but what the journal names::
 
     create(task: Task, streams: Streams, slots: Slots) -> Created
-        Make the namespaces and the init process, waiting before its first CHILD step. Sets slots["pid"].
+        Make the namespaces and the init process, waiting before its first CHILD step. Sets slots["pid"]. With
+        ``preservedDescriptors`` in its process so many slots (`preserved`) become its descriptors from 3 on.
     start(created: Created) -> int
         Let it go; returns once the command was executed. The terminal's master descriptor, or -1 without terminal.
         Raises CommandNotFound or CommandNotRunnable when execve(2) failed, KernelError for a failed step.
@@ -25,6 +26,11 @@ from engine.actions.base import Slots, Step, from_plain, to_plain
 
 if TYPE_CHECKING:
     from engine.spec.runtime import Process
+
+
+def preserved(number: int) -> str:
+    """Return the name of the slot with the descriptor that becomes 3 + ``number`` of the init."""
+    return f"preserved {number}"
 
 
 class Streams(NamedTuple):

@@ -16,6 +16,7 @@ from engine.errors import InvalidInput
 from engine.spec.options import RunOptions
 
 if TYPE_CHECKING:
+    from engine.containers.passing import Passed
     from engine.metadata.containers import Record
 
 app = typer.Typer()
@@ -32,6 +33,9 @@ def run(
     ctx: typer.Context,
     image: _Image,
     command: _Command = None,
+    preserve_fds: Annotated[
+        str | None, typer.Option("--preserve-fds", metavar="N", help="Pass N descriptors on, from 3 on")
+    ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Show what took how long, at the end")] = False,
     trace_file: Annotated[
         str, typer.Option("--trace-file", metavar="FILE", help="Write that for a trace viewer (Chrome's format)")
@@ -53,6 +57,7 @@ def run(
     from engine.containers.console import DETACH_KEYS, parse_detach_keys
     from engine.containers.running import run as run_container
 
+    passed = _passed(preserve_fds, options)
     keys = parse_detach_keys(flags["detach_keys"] or DETACH_KEYS)
     traced = trace or bool(trace_file)
     if traced:
@@ -66,10 +71,19 @@ def run(
             if options.detach:
                 write(record.id)
 
-        code = run_container(engine, options, detach_keys=keys, created=created)
+        code = run_container(engine, options, detach_keys=keys, created=created, passed=passed)
     if traced:
         _end_trace(tree=trace, file=trace_file)
     return code
+
+
+def _passed(preserve: str | None, options: RunOptions) -> "Passed | None":
+    """Return what the container gets of the caller's descriptors: what was asked, or what a service manager passed."""
+    if preserve is None and "LISTEN_PID" not in os.environ:
+        return None
+    from engine.containers.passing import activated, parse_preserve
+
+    return activated(options, os.environ) if preserve is None else parse_preserve(preserve)
 
 
 def _begin_trace(file: str) -> None:

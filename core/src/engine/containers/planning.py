@@ -18,10 +18,12 @@ from engine.containers.engine import Engine
 from engine.containers.telling import attributes_of
 from engine.metadata.containers import Record
 from engine.shim.plan import Plan
+from engine.spec.environment import merge_env
 from engine.spec.isolation import choose
 from engine.spec.options import RunOptions
 
 if TYPE_CHECKING:
+    from engine.containers.passing import Passed
     from engine.contracts.cgroup import CgroupPlan
     from engine.contracts.namespace import NamespacePlan
     from engine.contracts.storage import Mount
@@ -29,12 +31,21 @@ if TYPE_CHECKING:
 
 
 def make_plan(
-    engine: Engine, record: Record, spec: Spec, mounts: Sequence[Mount], *, attach: bool
+    engine: Engine,
+    record: Record,
+    spec: Spec,
+    mounts: Sequence[Mount],
+    *,
+    attach: bool,
+    passed: Passed | None = None,
 ) -> tuple[Plan, CgroupPlan]:
     """Translate a container's specification into the plan of one run. Starts and makes nothing.
 
     ``mounts`` are the storage driver's for the container's snapshot.
     """
+    if passed is not None:
+        spec["process"]["preservedDescriptors"] = passed.descriptors
+        spec["process"]["env"] = merge_env(spec["process"]["env"], passed.environment)
     options = RunOptions.from_plain(record.options)
     directory = engine.layout.container(record.id)
     runtime = engine.runtime(record.runtime)

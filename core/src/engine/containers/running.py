@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from engine.containers import creating, ending, recover, removal, starting, tracing
 from engine.containers.engine import Engine
@@ -11,12 +12,23 @@ from engine.metadata.containers import Record
 from engine.shim.launch import launch
 from engine.spec.options import RunOptions
 
+if TYPE_CHECKING:
+    from engine.containers.passing import Passed
 
-def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Callable[[Record], None]) -> int:
+
+def run(
+    engine: Engine,
+    options: RunOptions,
+    *,
+    detach_keys: bytes,
+    created: Callable[[Record], None],
+    passed: Passed | None = None,
+) -> int:
     """Create and start a container and stay with it; return the exit status of its process.
 
     With ``options.detach`` it returns 0 as soon as the process runs. ``created`` is called with the record before it
-    starts. A container that cannot be started is removed with ``--rm``, and kept as Docker keeps it without.
+    starts. ``passed`` says what it gets of the caller's descriptors. A container that cannot be started is removed with
+    ``--rm``, and kept as Docker keeps it without.
     """
     tracing.lap("read the settings, open the store")
     recover.everything(engine)
@@ -31,7 +43,11 @@ def run(engine: Engine, options: RunOptions, *, detach_keys: bytes, created: Cal
         raise
     try:
         created(record)
-        starting.start(engine, record, attach=not options.detach, shim=shim)
+        if passed is not None:
+            from engine.containers.passing import hand_over
+
+            hand_over(shim, passed)
+        starting.start(engine, record, attach=not options.detach, shim=shim, passed=passed)
     except EngineError:
         if options.rm:
             removal.remove(engine, record.id, force=True)

@@ -21,6 +21,7 @@ from engine.shim.launch import Launched, launch
 from engine.spec.options import RunOptions
 
 if TYPE_CHECKING:
+    from engine.containers.passing import Passed
     from engine.contracts.cgroup import CgroupPlan
     from engine.spec.runtime import Spec
 
@@ -34,16 +35,18 @@ class Started:
     pid: int
 
 
-def start(engine: Engine, record: Record, *, attach: bool, shim: Launched | None = None) -> Started:
+def start(
+    engine: Engine, record: Record, *, attach: bool, shim: Launched | None = None, passed: Passed | None = None
+) -> Started:
     """Start a created or ended container; with ``attach``, its output comes through ``Started.shim.connection``.
 
-    ``shim`` is one launched beforehand. Raises `Conflict` when it runs already, and whatever kept it from starting;
-    then nothing of this run is left.
+    ``shim`` is one launched beforehand, which has got the descriptors that ``passed`` speaks of. Raises `Conflict` when
+    it runs already, and whatever kept it from starting; then nothing of this run is left.
     """
     shim = shim or launch()
     try:
         with engine.locked(record.id):
-            return _start(engine, record, shim, attach=attach)
+            return _start(engine, record, shim, attach=attach, passed=passed)
     except BaseException:
         shim.close()
         raise
@@ -62,7 +65,7 @@ def expect(engine: Engine, shim: Launched, options: RunOptions) -> None:
         shim.connection.sendall(protocol.control({"op": "expect", "modules": modules, "paths": paths}))
 
 
-def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> Started:
+def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool, passed: Passed | None) -> Started:
     recover.run_ended(engine, record.id)
     record = containers.find(engine.store.connection, record.id)  # as it is now: another command had the lock before
     if status.of(engine.layout, record).running:
@@ -70,7 +73,7 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> S
             f"container {record.name!r} is running already", fix=f"Attach with `engine attach {record.name}`."
         )
     try:
-        saved, pid = _hand_over(engine, record, shim, attach=attach)
+        saved, pid = _hand_over(engine, record, shim, attach=attach, passed=passed)
     except EngineError as error:
         if not record.options.get("rm"):
             failing.record(engine.layout, record.id, error)
@@ -79,12 +82,14 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> S
     return Started(saved, shim, pid)
 
 
-def _hand_over(engine: Engine, record: Record, shim: Launched, *, attach: bool) -> tuple[Record, int]:
+def _hand_over(
+    engine: Engine, record: Record, shim: Launched, *, attach: bool, passed: Passed | None
+) -> tuple[Record, int]:
     """Have the shim do what the plan says; return the record as saved, and the init's pid."""
     directory, state = engine.layout.container(record.id), engine.layout.container_state(record.id)
     spec = read_spec(engine, record)
     mounts = engine.storage(record.storage).mounts(record.id)
-    plan, cgroup = planning.make_plan(engine, record, spec, mounts, attach=attach)
+    plan, cgroup = planning.make_plan(engine, record, spec, mounts, attach=attach, passed=passed)
     (directory / "exit").unlink(missing_ok=True)
     failing.forget(engine.layout, record.id)
     state.mkdir(mode=0o700)

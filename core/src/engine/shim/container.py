@@ -67,6 +67,7 @@ class Container:
         try:
             began = steps.now()
             created = self.stage.create(task, inner, self.slots)
+            close_slots(self.slots, "preserved ")  # who reads the other end waits for the container alone
             steps.mark(-1, began, "clone")
             records.write(self.state_fd, "init", processes.identity(created.pid), sync=False)
             if self.plan.unit:
@@ -241,7 +242,7 @@ class Container:
         return Kept(self.loop, pid, pidfd, outputs, outer.stdin, console=False, log=log)
 
 
-def close_slots(slots: Slots) -> None:
-    """Close the descriptors of late-bound slots; ``pid`` is none."""
-    for name in [name for name in slots if name != "pid"]:
+def close_slots(slots: Slots, beginning: str = "") -> None:
+    """Close the descriptors of late-bound slots whose names begin so; ``pid`` is none."""
+    for name in [name for name in slots if name.startswith(beginning) and name != "pid"]:
         os.close(slots.pop(name))

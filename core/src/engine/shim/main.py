@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.actions import execute
-from engine.actions.task import Stage, Task
+from engine.actions.task import Stage, Task, preserved
 from engine.errors import EngineError, StateError, from_plain
 from engine.linux import mounts, namespaces, processes
 from engine.shim import protocol, records
@@ -55,7 +55,8 @@ def serve(launcher: socket.socket) -> int:
     """Receive the plan, start the container, serve it to its end."""
     loop = Loop()
     try:
-        message = await_plan(launcher)
+        passed: list[int] = []
+        message = await_plan(launcher, passed)
         if message is None:
             return 0  # the command gave up before it had a plan
         plan, stage = read_plan(message)
@@ -66,6 +67,7 @@ def serve(launcher: socket.socket) -> int:
         execute.mark(-1, began, "take a mount namespace of its own")
         open_report(plan.directory)
         container = Container(loop, plan, stage, open_log(plan))
+        container.slots.update({preserved(number): fd for number, fd in enumerate(passed)})
         if plan.group is not None:
             records.write(container.state_fd, "group", plan.group, sync=False)
         records.write(container.state_fd, "shim", processes.identity(), sync=False)
@@ -85,13 +87,18 @@ def serve(launcher: socket.socket) -> int:
     return 0
 
 
-def await_plan(launcher: socket.socket) -> dict[str, Any] | None:
-    """Return the launcher's message with the plan, or None; import what it says to expect in the meantime."""
+def await_plan(launcher: socket.socket, passed: list[int]) -> dict[str, Any] | None:
+    """Return the launcher's message with the plan, or None; import what it says to expect in the meantime.
+
+    Descriptors for the container are appended to ``passed``.
+    """
     while (received := protocol.receive(launcher)) is not None:
         message: dict[str, Any] = json.loads(received[1])
-        if message.get("op") != "expect":
+        if message.get("op") == "descriptors":
+            passed += protocol.receive_descriptors(launcher, message["count"])
+        elif message.get("op") != "expect":
             return message
-        for module in message["modules"]:
+        for module in message.get("modules", ()):
             import_from(module, message["paths"])
     return None
 

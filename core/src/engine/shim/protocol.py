@@ -5,6 +5,8 @@ Every message is a frame: one byte of type, four bytes of length (big endian), t
 
     expect   (the launcher's connection only, before ``start``, not answered) modules that the plan will need, to be
              imported while the command still makes it
+    descriptors  (the launcher's connection only, before ``start``, not answered) ``count`` descriptors for the
+             container's process come with the byte that follows
     start    (the launcher's connection only) the whole plan; answered by ``unit`` requests, then ``started``; with
              ``attach`` it goes on as an attach
     attach   STDIN frames and their end, RESIZE and SIGNAL go in; STDOUT and STDERR frames come out, then EXIT
@@ -18,10 +20,11 @@ A request that fails is answered with ERROR, an `engine.errors.EngineError` as p
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL = range(9)
@@ -122,6 +125,22 @@ def receive(connection: socket.socket) -> tuple[int, bytes] | None:
         raise ValueError(f"a frame of {length} bytes")
     payload = _exactly(connection, length)
     return None if payload is None else (header[0], payload)
+
+
+def send_descriptors(connection: socket.socket, fds: Sequence[int]) -> None:
+    """Send a ``descriptors`` request and the descriptors."""
+    connection.sendall(control({"op": "descriptors", "count": len(fds)}))
+    socket.send_fds(connection, [b"."], list(fds))
+
+
+def receive_descriptors(connection: socket.socket, count: int) -> list[int]:
+    """Return the descriptors that follow a ``descriptors`` request. Raises ``OSError`` (EBADMSG) when they do not."""
+    _byte, fds, _flags, _address = socket.recv_fds(connection, 1, count, socket.MSG_CMSG_CLOEXEC)
+    if len(fds) != count:
+        for fd in fds:
+            os.close(fd)
+        raise OSError(errno.EBADMSG, f"{len(fds)} descriptors came instead of {count}")
+    return fds
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes | None:

@@ -47,7 +47,10 @@ class ConsoleSize(TypedDict):
 
 
 class Process(TypedDict, total=False):
-    """The process to start: the container's init, or one more (exec)."""
+    """The process to start: the container's init, or one more (exec).
+
+    ``preservedDescriptors`` is the engine's own, said for one run of an init: how many it gets from 3 on.
+    """
 
     terminal: bool
     consoleSize: ConsoleSize
@@ -61,6 +64,7 @@ class Process(TypedDict, total=False):
     oomScoreAdj: int
     apparmorProfile: str
     selinuxLabel: str
+    preservedDescriptors: int
 
 
 class Root(TypedDict, total=False):

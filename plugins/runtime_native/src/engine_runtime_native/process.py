@@ -27,8 +27,9 @@ def translate(process: Process, seccomp: Seccomp | None, cache: Path, *, user_na
     rows = limits.checked(process.get("rlimits", []), user_namespace=user_namespace)
     sets = _capabilities(process, user_namespace=user_namespace)
     user = process.get("user", {})
+    preserved = process.get("preservedDescriptors", 0)
     return [
-        TakeStreams(bool(process.get("terminal"))),
+        TakeStreams(bool(process.get("terminal")), preserved),
         actions.NewKeyring(),
         actions.ChangeDirectory(_directory(process)),
         *([actions.SetRlimits(rows)] if rows else []),
@@ -39,7 +40,7 @@ def translate(process: Process, seccomp: Seccomp | None, cache: Path, *, user_na
             user.get("username", ""), user.get("uid", 0), user.get("gid", 0), tuple(user.get("additionalGids", ()))
         ),
         actions.SetCapabilities(*(sets.get(name, ()) for name in ("effective", "permitted", "inheritable", "ambient"))),
-        actions.FreshProcess(user.get("umask", _UMASK)),
+        actions.FreshProcess(user.get("umask", _UMASK), preserved),
         *(load if privileges else []),
     ]
 

@@ -7,6 +7,7 @@ of file after ``executing`` says that it was executed.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -46,6 +47,12 @@ class Channel:
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._socket.fileno()
+
+    def move(self, first: int) -> None:
+        """Take a descriptor of at least that number."""
+        moved = fcntl.fcntl(self._socket.fileno(), fcntl.F_DUPFD_CLOEXEC, first)
+        self._socket.close()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, moved)
 
     def detach(self) -> int:
         """Return the descriptor, which this object then no longer owns."""

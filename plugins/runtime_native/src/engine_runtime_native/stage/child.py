@@ -147,6 +147,9 @@ def _become(process: Process, steps: Sequence[Step], user: identity.Resolved, sl
 
 def _keep_only(streams: Streams, slots: Slots, channel: Channel) -> None:
     """Name the descriptors that the steps use as slots, and close all others: they are the host's."""
+    count = sum(name.startswith("preserved ") for name in slots)
+    if count:
+        channel.move(3 + count)
     slots.update(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, channel=channel.fileno())
     seal.close_descriptors(slots.values())
 

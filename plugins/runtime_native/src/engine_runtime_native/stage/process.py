@@ -148,9 +148,13 @@ class LoadSeccomp(NamedTuple):
 
 @action("prctl")
 class FreshProcess(NamedTuple):
-    """Give the command what a fresh process has: default signals, its umask, no descriptor. It dies with its shim."""
+    """Give the command what a fresh process has: default signals, its umask, no descriptor but those ``preserved``.
+
+    It dies with its shim.
+    """
 
     umask: int = 0o022
+    preserved: int = 0
 
     def describe(self) -> str:
         """Return the sentence."""
@@ -160,7 +164,7 @@ class FreshProcess(NamedTuple):
         """Set all of it; after the last change of ids, which clears the parent-death signal."""
         os.umask(self.umask)
         processes.reset_signals()
-        processes.close_range(3, flags=processes.CLOSE_RANGE_CLOEXEC)
+        processes.close_range(3 + self.preserved, flags=processes.CLOSE_RANGE_CLOEXEC)
         processes.set_parent_death_signal(SIGKILL)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from typing import NamedTuple
 
 from engine.actions.base import Slots, action
-from engine.actions.task import Streams
+from engine.actions.task import Streams, preserved
 from engine.linux import mounts, paths, processes, terminal
 from engine_runtime_native.stage import seal
 from engine_runtime_native.stage.channel import Channel
@@ -73,23 +74,36 @@ class TakeStreams(NamedTuple):
     """Lead a new session, make the terminal or the pipes 0, 1 and 2, and close every other descriptor of the host.
 
     The terminal is given to the user. Pipes were opened to everybody (`share`), so /dev/stdout can be opened by name.
+    The slots of so many ``preserved`` descriptors become 3 and those after it.
     """
 
     terminal: bool
+    preserved: int = 0
 
     def describe(self) -> str:
         """Return the sentence."""
-        return f"start a session on {'the terminal' if self.terminal else 'the pipes of the shim'}"
+        more = f", and pass {self.preserved} more descriptors on" if self.preserved else ""
+        return f"start a session on {'the terminal' if self.terminal else 'the pipes of the shim'}{more}"
 
     def run(self, slots: Slots) -> None:
         """Duplicate, own, close."""
         ends = [slots["console"]] * 3 if self.terminal else [slots["stdin"], slots["stdout"], slots["stderr"]]
         for number, end in enumerate(ends):
             os.dup2(end, number)
-        seal.close_descriptors((slots["channel"], slots["rootfs"]))
+        self._preserve(slots)
         processes.new_session(0 if self.terminal else None)
         if self.terminal:
             os.fchown(0, slots["uid"], -1)
+
+    def _preserve(self, slots: Slots) -> None:
+        """Close all but what the last steps need, out of the way of the numbers of those that are passed on."""
+        names = [preserved(number) for number in range(self.preserved)]
+        for name in ("rootfs", *names) if names else ():
+            slots[name] = fcntl.fcntl(slots[name], fcntl.F_DUPFD_CLOEXEC, 3 + self.preserved)
+        seal.close_descriptors((slots["channel"], slots["rootfs"], *(slots[name] for name in names)))
+        for number, name in enumerate(names):
+            os.dup2(slots[name], 3 + number)
+            os.close(slots.pop(name))
 
 
 def share(streams: Streams) -> None:

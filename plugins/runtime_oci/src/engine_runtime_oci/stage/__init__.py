@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.actions.base import Slots, Step
-from engine.actions.task import Created, Executed, Streams, Task
+from engine.actions.task import Created, Executed, Streams, Task, preserved
 from engine.errors import KernelError, Unsupported
 from engine.linux import processes
 from engine_runtime_oci.stage import completion, failures, guard, strays
@@ -67,7 +67,8 @@ def create(task: Task, streams: Streams, slots: Slots) -> Created:
         ]
         program.write("config.json", document)
         arguments = ["--bundle", program.directory, task.id]
-        pid, console = _run(program, "create", arguments, document["process"], streams)
+        passed = [slots[preserved(number)] for number in range(task.process.get("preservedDescriptors", 0))]
+        pid, console = _run(program, "create", arguments, document["process"], streams, passed)
         pidfd = processes.pidfd_open(pid)
         _kept[task.id] = _Kept(
             task.id, program, pid, os.dup(pidfd), guard.post(pidfd), _comm(pid), os.dup(slots["rootfs"]), console,
@@ -131,17 +132,27 @@ def delete(task: Task) -> None:
 
 
 def _run(
-    program: Program, command: str, arguments: Sequence[str], process: Mapping[str, Any], streams: Streams
+    program: Program,
+    command: str,
+    arguments: Sequence[str],
+    process: Mapping[str, Any],
+    streams: Streams,
+    passed: Sequence[int] = (),
 ) -> tuple[int, int]:
-    """Run a command that makes a process; return its pid, and the master of the terminal that it asks for or -1."""
+    """Run a command that makes a process; return its pid, and the master of the terminal that it asks for or -1.
+
+    The process gets the descriptors ``passed`` from 3 on.
+    """
     file = f"{command}.pid"
     words = ["--pid-file", f"{program.directory}/{file}"]
+    if passed:
+        words += ["--preserve-fds", str(len(passed))]
     if not process.get("terminal"):
-        program.run(command, [*words, *arguments], streams, process["args"][0])
+        program.finish(program.begin(command, [*words, *arguments], streams, passed), command, process["args"][0])
         return program.read_pid(file), -1
     console = Console(program)
     try:
-        running = program.begin(command, [*words, "--console-socket", console.path, *arguments])
+        running = program.begin(command, [*words, "--console-socket", console.path, *arguments], None, passed)
         master = console.receive(running, process)
     finally:
         console.close()

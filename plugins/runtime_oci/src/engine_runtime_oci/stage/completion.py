@@ -35,7 +35,7 @@ def process_of(process: Mapping[str, Any], root: int) -> dict[str, Any]:
         soft, hard = rlimits.get_rlimit(_FILES)
         limits.append({"type": _FILES, "soft": soft, "hard": hard})
     return {
-        **process,
+        **{key: value for key, value in process.items() if key != "preservedDescriptors"},
         "user": {**given, **ids},
         "env": [f"{key}={value}" for key, value in variables.items()],
         "rlimits": limits,

@@ -6,6 +6,7 @@ own mount namespace: it is gone with the shim, however that ends, and nothing of
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -33,18 +34,23 @@ class Program(NamedTuple):
     directory: str
     systemd: bool
 
-    def run(self, command: str, arguments: Sequence[str], streams: Streams | None = None, executed: str = "") -> None:
+    def run(self, command: str, arguments: Sequence[str]) -> None:
         """Run one command of the program to its end, as `begin` and `finish` do. Raises `EngineError`."""
-        self.finish(self.begin(command, arguments, streams), command, executed)
+        self.finish(self.begin(command, arguments), command)
 
-    def begin(self, command: str, arguments: Sequence[str], streams: Streams | None = None) -> int:
-        """Start one command of the program, in silence without ``streams``; return its pid."""
+    def begin(
+        self, command: str, arguments: Sequence[str], streams: Streams | None = None, passed: Sequence[int] = ()
+    ) -> int:
+        """Start one command of the program, in silence without ``streams``; return its pid.
+
+        Its descriptors from 3 on are those ``passed``.
+        """
         log = self._log
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
             os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
             ends = [null if fd < 0 else fd for fd in streams or (-1, -1, -1)]
-            return _spawn(self.path, [*self._words(log), command, *arguments], ends)
+            return _spawn(self.path, [*self._words(log), command, *arguments], ends, passed)
         finally:
             os.close(null)
 
@@ -106,8 +112,10 @@ def forget(task: Task) -> None:
         return
 
 
-def _spawn(path: str, arguments: Sequence[str], ends: Sequence[int]) -> int:
-    """Start the program with these streams and no signal ignored or blocked, which the container would inherit.
+def _spawn(path: str, arguments: Sequence[str], ends: Sequence[int], passed: Sequence[int]) -> int:
+    """Start the program with these streams, what is ``passed`` after them, and no signal ignored or blocked.
+
+    The container would inherit that.
 
     By hand: glibc's posix_spawn(3) leaves its own two signals ignored. The program dies with the shim, so that it makes
     no cgroup after somebody has cleaned up.
@@ -121,7 +129,8 @@ def _spawn(path: str, arguments: Sequence[str], ends: Sequence[int]) -> int:
         if os.getppid() != shim:
             os._exit(_NOT_STARTED)
         processes.reset_signals()
-        for number, fd in enumerate(ends):
+        beyond = len(ends) + len(passed)  # where no number is that one of them is to get
+        for number, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, beyond) for fd in (*ends, *passed)]):
             os.dup2(fd, number)
         os.execve(path, list(arguments), _ENVIRONMENT)
     finally:
