@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from tests.e2e.box import Container
-from tests.e2e.scene import Scene
+import errno
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.linux import hierarchies
+from tests.e2e.box import Container, until
+from tests.e2e.scene import Check, Scene
+from tests.testbed.loop import loop_device
 
 MEBIBYTE = 1 << 20
 _FILES = {
     "cpu throttled": ("/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu.stat"),
     "cpu used": ("/sys/fs/cgroup/cpuacct/cpuacct.usage", "/sys/fs/cgroup/cpu.stat"),
+    "memory reserved": ("/sys/fs/cgroup/memory/memory.soft_limit_in_bytes", "/sys/fs/cgroup/memory.low"),
     "memory and swap": ("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "/sys/fs/cgroup/memory.swap.max"),
 }
 """What a container's own view of its cgroup has on v1 and on v2."""
@@ -72,6 +82,93 @@ def pids_limit(scene: Scene) -> None:
     shown = scene.run(f"({many}) 2>&1 || true")
     assert "fork" in shown
     assert scene.bare(many) == "12\n"
+
+
+def memory_reservation(scene: Scene) -> None:
+    """The kernel keeps it. Its effect needs a machine that is short of memory."""
+    assert int(scene.run(cgroup_file("memory reserved"))) == 16 * MEBIBYTE
+
+
+def oom_kill_disable(scene: Scene) -> None:
+    """What does not fit waits, and is not killed; it can be killed all the same."""
+    with scene.box.container(*scene.typed, script="awk 'BEGIN { s = 1; while (1) s = s s }'") as container:
+        control = Path(group(container, "memory"), "memory.oom_control")
+        until(lambda: _value(control.read_text(), "under_oom") == 1, "it waits for memory")
+        assert container.state["Running"]
+        scene.box.done("kill", container.name)
+        assert container.wait() == 137
+
+
+def cpu_quota(scene: Scene) -> None:
+    spin = f"timeout 0.6 sh -c 'while :; do :; done'; {cgroup_file('cpu throttled')}"
+    shown = scene.run(spin)
+    assert _value(shown, "nr_throttled") > 1
+    assert _value(shown, "nr_periods") > 8, "periods of 50 ms"
+
+
+def realtime(scene: Scene) -> None:
+    """A process becomes a realtime one where its group has a budget for that; without one the kernel refuses."""
+    with scene.box.container(*scene.typed) as given, scene.box.container() as bare:
+        os.sched_setscheduler(given.pid, os.SCHED_FIFO, os.sched_param(1))
+        assert os.sched_getscheduler(given.pid) == os.SCHED_FIFO
+        with pytest.raises(PermissionError):
+            os.sched_setscheduler(bare.pid, os.SCHED_FIFO, os.sched_param(1))
+
+
+def device_cgroup_rule(scene: Scene) -> None:
+    """A node that the container makes itself can be opened for what the rule says, and without it not at all."""
+    script = "mknod /loops c 10 237; (exec 3</loops) && echo read; (exec 3>/loops) && echo written; true"
+    assert scene.run(script) == "read\n"
+    assert scene.bare(script) == ""
+
+
+def cgroup_conf(scene: Scene) -> None:
+    """No more groups can be made below the container's."""
+    with scene.box.container(*scene.typed) as container:
+        below = Path(group(container, ""))
+        (below / "one").mkdir()
+        try:
+            with pytest.raises(OSError, match="unavailable") as caught:
+                (below / "two").mkdir()
+            assert caught.value.errno == errno.EAGAIN
+        finally:
+            (below / "one").rmdir()
+
+
+def blkio_weight(scene: Scene) -> None:
+    """The kernel keeps it where a disk obeys weights; how they divide a disk is measured by the drivers' own tests."""
+    with loop_device(scene.place, scheduler="bfq") as disk:
+        typed = _on(disk, scene.typed)
+        weights = "cat /sys/fs/cgroup/blkio/blkio.bfq.weight* 2>/dev/null || cat /sys/fs/cgroup/io.bfq.weight"
+        shown = scene.box.run(*typed, script=weights)
+        assert "321" in shown.split()
+
+
+def slow(kind: str) -> Check:
+    """Return a check that 24 blocks of 64 KiB, read or written past the page cache, take the time that they should."""
+    dd = "dd if=/dev/zero of={} oflag=direct" if kind == "write" else "dd if={} of=/dev/null iflag=direct"
+
+    def check(scene: Scene) -> None:
+        with loop_device(scene.place) as disk:
+            script = f"{dd.format(disk)} bs=64k count=24 2>/dev/null"
+            began = time.monotonic()
+            scene.box.run(*_on(disk, scene.typed), "--device", disk, script=script)
+            assert time.monotonic() - began > 1.3, "1.5 MiB at 1 MiB a second, or 24 at 16 a second"
+
+    return check
+
+
+def _on(disk: str, typed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words with a block device in the place of DISK."""
+    return tuple(word.replace("DISK", disk) for word in typed)
+
+
+def group(container: Container, controller: str) -> str:
+    """Return the directory of a container's group in the hierarchy of a v1 controller, or with "" in the v2 one."""
+    found = hierarchies.discover()
+    mount = found.v1[controller].mount_point if controller else found.v2_mount
+    lines = (line.split(":", 2) for line in Path(f"/proc/{container.pid}/cgroup").read_text().splitlines())
+    return next(mount + path for _, names, path in lines if controller in names.split(","))
 
 
 def _value(text: str, name: str) -> int:

@@ -15,6 +15,9 @@ from tests.e2e import flag_privileges as privileges
 from tests.e2e import flag_process as process
 from tests.e2e.scene import Inside, Row
 
+MEMORY = "/sys/fs/cgroup/memory/memory"
+MEMORY_NODES = "sed -n 's/^Mems_allowed_list:.//p' /proc/self/status"
+
 STREAMS = [
     Row("--detach", "-d", "the command ends and the process runs on", process.detach),
     Row("--interactive", "-i", "standard input reaches the process", process.interactive),
@@ -69,11 +72,31 @@ FILES = [
 LIMITS = [
     Row("--memory", "-m 32m", "what takes more is killed", limits.memory),
     Row("--memory-swap", "--memory 32m --memory-swap 64m", "the kernel's limit", limits.memory_swap),
+    Row("--memory-reservation", "--memory-reservation 16m", "the kernel's value", limits.memory_reservation),
+    Row("--memory-swappiness", "--memory-swappiness 7", "the kernel's value", Inside(f"cat {MEMORY}.swappiness", "7")),
+    Row("--oom-kill-disable", "-m 32m --oom-kill-disable", "what takes more waits", limits.oom_kill_disable),
     Row("--cpus", "--cpus 0.1", "it is throttled", limits.cpus),
+    Row("--cpu-quota", "--cpu-quota 5000 --cpu-period 50000", "it is throttled", limits.cpu_quota),
+    Row("--cpu-period", "--cpu-quota 5000 --cpu-period 50000", "in so long periods", limits.cpu_quota),
     Row("--cpu-shares", "-c 128", "less time beside another", limits.cpu_shares),
     Row("--cpuset-cpus", "--cpuset-cpus 1", "it runs on this processor", limits.cpuset_cpus),
+    Row("--cpuset-mems", "--cpuset-mems 0", "the kernel's list", Inside(MEMORY_NODES, "0", default=True)),
     Row("--pids-limit", "--pids-limit 8", "fork fails", limits.pids_limit),
+    Row("--blkio-weight", "--blkio-weight 321", "the kernel's value", limits.blkio_weight),
+    Row("--blkio-weight-device", "--blkio-weight-device DISK:321", "the kernel's value", limits.blkio_weight),
+    Row("--device-read-bps", "--device-read-bps DISK:1mb", "reading takes its time", limits.slow("read")),
+    Row("--device-write-bps", "--device-write-bps DISK:1mb", "writing takes its time", limits.slow("write")),
+    Row("--device-read-iops", "--device-read-iops DISK:16", "reading takes its time", limits.slow("read")),
+    Row("--device-write-iops", "--device-write-iops DISK:16", "writing takes its time", limits.slow("write")),
+    Row("--device-cgroup-rule", "--device-cgroup-rule 'c 10:237 r'", "it can be read", limits.device_cgroup_rule),
 ]
+
+LIMITS_OF_OUR_OWN = [
+    Row("--cpu-rt-runtime", "--cpu-rt-runtime 9000", "it may be a realtime process", limits.realtime),
+    Row("--cpu-rt-period", "--cpu-rt-period 500000 --cpu-rt-runtime 9000", "the same", limits.realtime),
+    Row("--cgroup-conf", "--cgroup-conf cgroup.max.descendants=1", "no more groups below it", limits.cgroup_conf),
+]
+"""Runc gives the groups above no realtime budget, and takes no files of v2 beside v1."""
 
 ISOLATION = [
     Row("--network", "--network none", "a loopback alone", isolation.network_none),
@@ -171,4 +194,4 @@ ENGINE = [
 RUN_ALONE = {"--preserve-fds", "--trace", "--trace-file"}
 """Flags of `engine run` that `engine create` does not have."""
 
-TABLE = [*STREAMS, *PROCESS, *END, *FILES, *LIMITS, *ISOLATION, *PRIVILEGES, *ENGINE]
+TABLE = [*STREAMS, *PROCESS, *END, *FILES, *LIMITS, *LIMITS_OF_OUR_OWN, *ISOLATION, *PRIVILEGES, *ENGINE]

@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.box import Box, Container, refused
+from tests.testbed.loop import loop_device
 
 MIB = 1 << 20
 EACH: list[tuple[list[str], list[str], str, object, str]] = [
@@ -20,6 +22,11 @@ EACH: list[tuple[list[str], list[str], str, object, str]] = [
     (["--cpu-shares", "512"], ["--cpu-shares", "256"], "cpu.shares", 256, "256"),
     ([], ["--cpuset-cpus", "0"], "cpu.cpus", "0", "0"),
     (["--pids-limit", "50"], ["--pids-limit", "33"], "pids.limit", 33, "33"),
+    ([], ["--memory-reservation", "16m"], "memory.reservation", 16 * MIB, str(16 * MIB)),
+    (["--cpu-quota", "20000"], ["--cpu-quota", "30000"], "cpu.quota", 30000, "30000"),
+    ([], ["--cpu-period", "50000", "--cpu-quota", "9000"], "cpu.quota", 9000, "9000"),
+    ([], ["--cpu-rt-runtime", "7000"], "cpu.realtimeRuntime", 7000, "7000"),
+    ([], ["--cgroup-conf", "cgroup.max.depth=3"], "unified.cgroup.max.depth", "3", "3"),
 ]
 
 
@@ -83,6 +90,17 @@ def test_swap_follows_the_memory_limit_unless_it_was_spoken_of(box: Box) -> None
         assert limits(container)["memory.limit"]["Applied"] == str(100 * MIB)
 
 
+def test_block_devices_one_by_one(box: Box, tmp_path: Path) -> None:
+    with loop_device(tmp_path) as disk, box.container("--device-read-bps", f"{disk}:1mb") as container:
+        box.done("update", "--device-write-iops", f"{disk}:50", container.name)
+        assert limits(container)["blockIO.throttleReadBpsDevice"]["Applied"].split()[-1] == str(MIB)
+        assert limits(container)["blockIO.throttleWriteIOPSDevice"]["Applied"].split()[-1] == "50"
+        box.done("update", "--device-read-bps", f"{disk}:0", container.name)
+        assert "blockIO.throttleReadBpsDevice" not in limits(container)
+        throttle = "cat /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device 2>/dev/null || cat /sys/fs/cgroup/io.max"
+        assert f"{MIB}" not in container.sh(throttle)
+
+
 def test_one_that_does_not_run_has_it_at_its_next_start(box: Box) -> None:
     with box.to_be_removed() as name:
         box.done("create", "--name", name, box.image, "sleep", "600")
@@ -108,6 +126,9 @@ def test_a_paused_one_is_changed_and_stays_paused(box: Box) -> None:
         (["--cpuset-cpus", "4000"], "has no processor 4000"),
         (["--cpu-shares", "1"], "--cpu-shares 1 is out of range"),
         (["--pids-limit", "some"], "not a whole number"),
+        (["--cpu-quota", "30000"], "--cpus contradicts"),
+        (["--device-read-bps", "/dev/null:1mb"], "/dev/null is not a block device"),
+        (["--cgroup-conf", "cgroup.kill=1"], "cgroup.kill is the engine's own"),
     ],
 )
 def test_what_makes_no_sense_changes_nothing(flags: list[str], what: str, box: Box) -> None:

@@ -21,6 +21,7 @@ FACTS = HostFacts(
     hostname="machine",
     devices={"/dev/fuse": [FUSE], "/dev": [FUSE]},
     init="/usr/bin/tini-static",
+    blocks={"/dev/sda": (8, 0)},
     sensors=("/sys/devices/system/cpu/cpu0/thermal_throttle",),
 )
 IMAGE = RunConfig(

@@ -16,6 +16,7 @@ from engine.spec.runtime import Spec
 
 Seen = Callable[[Spec], object]
 MIB = 1 << 20
+SDA = {"major": 8, "minor": 0}
 
 
 def mount(spec: Spec, target: str) -> Any:
@@ -104,7 +105,53 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
     ({"cpu_shares": "512"}, lambda s: s["linux"]["resources"]["cpu"], {"shares": 512}),
     ({"cpuset_cpus": "0,2-3"}, lambda s: s["linux"]["resources"]["cpu"], {"cpus": "0,2-3"}),
     ({"pids_limit": "20"}, lambda s: s["linux"]["resources"]["pids"], {"limit": 20}),
-    ({"pids_limit": "0"}, lambda s: s["linux"]["resources"]["pids"], {"limit": -1}),
+    ({"pids_limit": "-1"}, lambda s: s["linux"]["resources"]["pids"], {"limit": -1}),
+    ({"pids_limit": "0"}, lambda s: "pids" in s["linux"]["resources"], False),
+    ({"memory_reservation": "1m"}, lambda s: s["linux"]["resources"]["memory"], {"reservation": MIB}),
+    ({"memory_swappiness": "0"}, lambda s: s["linux"]["resources"]["memory"], {"swappiness": 0}),
+    ({"memory_swappiness": "-1"}, lambda s: list(s["linux"]["resources"]), ["devices"]),
+    (
+        {"memory": "64m", "oom_kill_disable": True},
+        lambda s: s["linux"]["resources"]["memory"]["disableOOMKiller"],
+        True,
+    ),
+    (
+        {"cpu_quota": "20000", "cpu_period": "50000"},
+        lambda s: s["linux"]["resources"]["cpu"],
+        {"quota": 20000, "period": 50000},
+    ),
+    (
+        {"cpu_rt_runtime": "1000", "cpu_rt_period": "2000"},
+        lambda s: s["linux"]["resources"]["cpu"],
+        {"realtimeRuntime": 1000, "realtimePeriod": 2000},
+    ),
+    ({"cpuset_mems": "0"}, lambda s: s["linux"]["resources"]["cpu"], {"mems": "0"}),
+    ({"blkio_weight": "300"}, lambda s: s["linux"]["resources"]["blockIO"], {"weight": 300}),
+    (
+        {"blkio_weight_device": ["/dev/sda:300"]},
+        lambda s: s["linux"]["resources"]["blockIO"],
+        {"weightDevice": [{**SDA, "weight": 300}]},
+    ),
+    (
+        {"device_read_bps": ["/dev/sda:1mb"], "device_write_bps": ["/dev/sda:2048"]},
+        lambda s: s["linux"]["resources"]["blockIO"],
+        {"throttleReadBpsDevice": [{**SDA, "rate": MIB}], "throttleWriteBpsDevice": [{**SDA, "rate": 2048}]},
+    ),
+    (
+        {"device_read_iops": ["/dev/sda:7"], "device_write_iops": ["/dev/sda:8"]},
+        lambda s: s["linux"]["resources"]["blockIO"],
+        {"throttleReadIOPSDevice": [{**SDA, "rate": 7}], "throttleWriteIOPSDevice": [{**SDA, "rate": 8}]},
+    ),
+    (
+        {"device_cgroup_rule": ["b 8:* rw"]},
+        lambda s: s["linux"]["resources"]["devices"][-1],
+        {"allow": True, "type": "b", "major": 8, "access": "rw"},
+    ),
+    (
+        {"cgroup_conf": ["io.max=8:0 rbps=1", "io.max=8:16 rbps=2", "memory.high=1m"]},
+        lambda s: s["linux"]["resources"]["unified"],
+        {"io.max": "8:0 rbps=1\n8:16 rbps=2", "memory.high": "1m"},
+    ),
     ({}, lambda s: list(kinds(s)), ["mount", "uts", "ipc", "pid", "network", "cgroup"]),
     ({"network": "none"}, lambda s: "network" in kinds(s), True),
     ({"network": "host"}, lambda s: "network" in kinds(s), False),

@@ -31,7 +31,7 @@ def explain(ctx: typer.Context) -> None:
 
 
 @app.command("run", context_settings={"allow_interspersed_args": False, "help_option_names": ["--help"]})
-@takes_flags
+@takes_flags()
 def run(
     ctx: typer.Context,
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="A name, an ID, or host: for this machine's files")],

@@ -28,7 +28,7 @@ _Command = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="W
 
 
 @app.command("run", context_settings=_OPTIONS_FIRST)
-@takes_flags
+@takes_flags()
 def run(
     ctx: typer.Context,
     image: _Image,
@@ -102,7 +102,7 @@ def _end_trace(*, tree: bool, file: str) -> None:
 
 
 @app.command("create", context_settings=_OPTIONS_FIRST)
-@takes_flags
+@takes_flags()
 def create(ctx: typer.Context, image: _Image, command: _Command = None, **flags: Unpack[RunFlags]) -> None:
     """Make a container without starting it, and print its ID. The flags are those of `engine run`.
 

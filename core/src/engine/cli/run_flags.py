@@ -1,7 +1,7 @@
 """The flags of `engine run` and `engine create`: their names, as in docker-run(1), and the line that help shows.
 
-What a flag's text means is parsed by `engine.cli.run_options`. One declaration serves both commands: `takes_flags` puts
-these flags into the signature that typer reads.
+What a flag's text means is parsed by `engine.cli.run_options` and, for limits, by `engine.cli.limit_flags`. One
+declaration serves both commands: `takes_flags` puts these flags into the signature that typer reads.
 """
 
 import inspect
@@ -10,13 +10,10 @@ from typing import Annotated, Any, TypedDict, TypeVar
 
 from typer import Option
 
-Text = str | None
-Texts = list[str] | None
+from engine.cli.limit_flags import LimitFlags, Text, Texts
 
 
-class RunFlags(TypedDict):
-    """One key for each flag, with what typer has to know; None stands for a flag that was not given."""
-
+class _Process(TypedDict):
     detach: Annotated[bool, Option("--detach", "-d", help="Leave it running and print its ID")]
     interactive: Annotated[bool, Option("--interactive", "-i", help="Give the command the standard input")]
     tty: Annotated[bool, Option("--tty", "-t", help="Give the command a terminal")]
@@ -48,13 +45,15 @@ class RunFlags(TypedDict):
     read_only: Annotated[bool, Option("--read-only", help="Make the root filesystem read-only")]
     shm_size: Annotated[Text, Option("--shm-size", metavar="SIZE", help="Size of /dev/shm (64m)")]
     device: Annotated[Texts, Option("--device", metavar="PATH[:TARGET][:rwm]", help="Allow a device of the host")]
-    # Limits
-    memory: Annotated[Text, Option("--memory", "-m", metavar="SIZE", help="Limit memory, as in 512m")]
-    memory_swap: Annotated[Text, Option("--memory-swap", metavar="SIZE", help="Limit memory and swap; -1: no limit")]
-    cpus: Annotated[Text, Option("--cpus", metavar="N", help="Limit processor time, as in 1.5 processors")]
-    cpu_shares: Annotated[Text, Option("--cpu-shares", "-c", metavar="N", help="Weight under contention (1024)")]
-    cpuset_cpus: Annotated[Text, Option("--cpuset-cpus", metavar="LIST", help="Run on these processors, as in 0-2,5")]
-    pids_limit: Annotated[Text, Option("--pids-limit", metavar="N", help="Limit the number of processes; -1: no limit")]
+    device_cgroup_rule: Annotated[
+        Texts, Option("--device-cgroup-rule", metavar="RULE", help="Allow devices by numbers, as in 'c 1:3 rwm'")
+    ]
+    oom_kill_disable: Annotated[
+        bool, Option("--oom-kill-disable", help="Let it wait when its memory is used up (cgroup v1)")
+    ]
+
+
+class _Isolation(TypedDict):
     # Isolation
     network: Annotated[Text, Option("--network", "--net", metavar="MODE", help="none, host, container:NAME")]
     pid: Annotated[Text, Option("--pid", metavar="MODE", help="private, host, container:NAME")]
@@ -94,18 +93,26 @@ class RunFlags(TypedDict):
     log_opt: Annotated[Texts, Option("--log-opt", metavar="KEY=VALUE", help="Option of the log driver")]
 
 
+class RunFlags(_Process, LimitFlags, _Isolation):
+    """One key for each flag, with what typer has to know; None stands for a flag that was not given."""
+
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def takes_flags(function: _F) -> _F:
-    """Give a command function that ends in ``**flags: Unpack[RunFlags]`` the signature with every flag by name."""
-    own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
-    flags = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(annotation), annotation=annotation)
-        for name, annotation in RunFlags.__annotations__.items()
-    ]
-    setattr(function, "__signature__", inspect.Signature([*own, *flags]))  # noqa: B010  # unknown to type checkers
-    return function
+def takes_flags(kind: Any = RunFlags) -> Callable[[_F], _F]:
+    """Give a command function that ends in ``**flags: Unpack[…]`` the signature with every flag of ``kind`` by name."""
+
+    def give(function: _F) -> _F:
+        own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        flags = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(annotation), annotation=annotation)
+            for name, annotation in kind.__annotations__.items()
+        ]
+        setattr(function, "__signature__", inspect.Signature([*own, *flags]))  # noqa: B010  # unknown to type checkers
+        return function
+
+    return give
 
 
 def _default(annotation: Any) -> bool | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.cli.limit_flags import limits_of
 from engine.spec import environment, isolation, security, sizes
-from engine.spec.devices import parse_device
+from engine.spec.devices import parse_cgroup_rule, parse_device
 from engine.spec.options import RunOptions, check
 from engine.spec.refusal import refusal
-from engine.spec.stop_signals import signal_number
 from engine.spec.ulimits import parse_ulimit
 from engine.spec.users import parse_group, parse_user
 from engine.spec.volumes import MountRequest, parse_mount, parse_tmpfs, parse_volume, split_inherited
@@ -42,12 +42,8 @@ def options_of(
         volumes_from=_inherited(flags["volumes_from"] or ()),
         hostname=_name("--hostname", flags["hostname"]),
         domainname=_name("--domainname", flags["domainname"]),
-        memory=_limit(flags["memory"], lambda text: sizes.parse_size(text, "--memory")),
-        memory_swap=_limit(flags["memory_swap"], lambda text: sizes.parse_size(text, "--memory-swap", unlimited=True)),
-        nano_cpus=_limit(flags["cpus"], sizes.parse_cpus),
-        cpu_shares=_limit(flags["cpu_shares"], lambda text: sizes.parse_whole(text, "--cpu-shares", "1024")),
-        cpuset_cpus=_maybe(flags["cpuset_cpus"], sizes.parse_cpuset) or "",
-        pids_limit=_maybe(flags["pids_limit"], lambda text: sizes.parse_whole(text, "--pids-limit", "100")),
+        oom_kill_disable=flags["oom_kill_disable"],
+        device_cgroup_rules=tuple(map(_rule, flags["device_cgroup_rule"] or ())),
         devices=tuple(map(parse_device, flags["device"] or ())),
         ulimits=tuple(map(parse_ulimit, flags["ulimit"] or ())),
         read_only=flags["read_only"],
@@ -57,7 +53,7 @@ def options_of(
         security=security.parse_security(flags["security_opt"] or ()),
         entrypoint=_entrypoint(flags["entrypoint"]),
         init=flags["init"],
-        stop_signal=_maybe(flags["stop_signal"], lambda text: signal_number(text, "--stop-signal")),
+        stop_signal=_maybe(flags["stop_signal"], _signal),
         stop_timeout=_maybe(flags["stop_timeout"], lambda text: sizes.parse_whole(text, "--stop-timeout", "10")),
         timeout=_maybe(flags["timeout"], lambda text: sizes.parse_duration(text, "--timeout")),
         network=flags["network"] or "",
@@ -78,6 +74,7 @@ def options_of(
         log_driver=flags["log_driver"] or "",
         log_opts=environment.parse_pairs(flags["log_opt"] or (), "--log-opt", "max-size=10m"),
         **_names_of_others(flags),
+        **limits_of(flags),
     )
     check(options)
     return options
@@ -90,6 +87,18 @@ def _maybe(text: str | None, parse: Callable[[str], _T]) -> _T | None:
 def _limit(text: str | None, parse: Callable[[str], _T]) -> _T | None:
     """Return a limit; 0 is Docker's word for none."""
     return None if text == "0" else _maybe(text, parse)
+
+
+def _signal(text: str) -> int:
+    from engine.spec.stop_signals import signal_number  # few name one
+
+    return signal_number(text, "--stop-signal")
+
+
+def _rule(text: str) -> str:
+    """Return a rule as it was typed, once it is known to be one."""
+    parse_cgroup_rule(text)
+    return text
 
 
 def _mounts(flags: RunFlags) -> tuple[MountRequest, ...]:
@@ -106,7 +115,7 @@ def _inherited(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _names_of_others(flags: RunFlags) -> dict[str, tuple[str, ...]]:
+def _names_of_others(flags: RunFlags) -> dict[str, Any]:
     """Return what the flags say of finding others by name; most containers go without."""
     if not (flags["add_host"] or flags["dns"] or flags["dns_search"] or flags["dns_option"]):
         return {}

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from engine.containers import groups, status
 from engine.containers.engine import Engine
@@ -16,22 +16,18 @@ from engine.contracts.observer import Topic
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.spec import facts
-from engine.spec.options import RunOptions, check
+from engine.spec.options import RATES, RunOptions, check
+from engine.spec.resource_changes import difference
 from engine.spec.resources import resources_of
 
 if TYPE_CHECKING:
     from engine.spec.runtime import Resources, Spec
 
-_LIFTED: Mapping[str, Mapping[str, int]] = {
-    "memory": {"limit": -1, "swap": -1},
-    "cpu": {"quota": -1, "shares": 1024},
-    "pids": {"limit": -1},
-}
-"""What takes each limit away again: 1024 is the kernel's own weight (sched-design-CFS.rst)."""
-
 
 def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
     """Change options of a container: ``changes`` maps fields of `RunOptions` to values, None to lift a limit.
+
+    Of block devices and of files of cgroup v2, those that it names are changed; a rate of 0 lifts one.
 
     A running container gets all of them or none. Raises `InvalidInput` for what contradicts the container's other
     options or the machine, `Unsupported` for what its cgroup driver cannot hold, `KernelError` for what the kernel
@@ -40,7 +36,7 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
     found = containers.find(engine.store.connection, wanted)
     with engine.locked(found.id):
         record = containers.find(engine.store.connection, found.id)
-        options = replace(RunOptions.from_plain(record.options), **changes)
+        options = changed(RunOptions.from_plain(record.options), changes)
         check(options)
         path = engine.layout.container(record.id) / "config.json"
         spec: Spec = json.loads(path.read_bytes())
@@ -58,12 +54,23 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
     tell(engine, Topic.UPDATE, saved)
 
 
+def changed(options: RunOptions, changes: Mapping[str, Any]) -> RunOptions:
+    """Return the options with the changes in them. Pure."""
+    new = dict(changes)
+    for name in RATES:
+        if name in changes:
+            rows = {one.path: one for one in (*getattr(options, name), *changes[name])}
+            new[name] = tuple(one for one in rows.values() if one.rate)
+    if "cgroup_conf" in changes:
+        new["cgroup_conf"] = {**options.cgroup_conf, **changes["cgroup_conf"]}
+    return replace(options, **new)
+
+
 def _resources(engine: Engine, record: Record, options: RunOptions, before: Resources) -> Resources:
     """Return the resources as `engine create` would make them of these options; the device rules stay as they are."""
     swap = Capability.SWAP in engine.cgroup(record.cgroup).capabilities
-    known = facts.gather(RunOptions(image=""), swap=swap)
-    after = resources_of(replace(options, devices=(), privileged=False), known)
-    return {**after, "devices": before["devices"]}
+    bare = replace(options, devices=(), privileged=False, init=False)
+    return {**resources_of(bare, facts.gather(bare, swap=swap)), "devices": before["devices"]}
 
 
 def _apply(engine: Engine, record: Record, options: RunOptions, before: Resources, after: Resources) -> dict[str, str]:
@@ -76,16 +83,3 @@ def _apply(engine: Engine, record: Record, options: RunOptions, before: Resource
     if changed:
         driver.update(record.id, changed, parent=options.cgroup_parent)
     return driver.read_back(group, after)
-
-
-def difference(before: Resources, after: Resources) -> Resources:
-    """Return what leads from one to the other: each controller that changes with all its limits, for they depend on
-    each other, and what is no longer limited as lifted. Pure."""
-    found: dict[str, dict[str, Any]] = {}
-    for controller, lifted in _LIFTED.items():
-        old: Mapping[str, Any] = cast("Mapping[str, Any]", before.get(controller) or {})
-        new: Mapping[str, Any] = cast("Mapping[str, Any]", after.get(controller) or {})
-        if old != new:
-            gone = {name: value for name, value in lifted.items() if name in old and name not in new}
-            found[controller] = {**gone, **new}
-    return cast("Resources", found)

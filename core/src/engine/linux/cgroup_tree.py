@@ -8,7 +8,6 @@ gone makes it again, a remover leaves alone what is not empty.
 from __future__ import annotations
 
 import errno
-import math
 import os
 import time
 
@@ -81,7 +80,7 @@ def allow_realtime(path: str, runtime: int, period: int) -> None:
         needed = sum(map(_realtime_share, beside)) + runtime / period
         if needed > _realtime_share(parent):
             whole = int(read_value(parent, "cpu.rt_period_us"))
-            write_value(parent, "cpu.rt_runtime_us", min(math.ceil(needed * whole), whole))
+            write_value(parent, "cpu.rt_runtime_us", min(int(needed * whole) + 1, whole))
 
 
 def _realtime_share(path: str) -> float:

@@ -65,3 +65,15 @@ def idle(limits: Cpu) -> list[Limit]:
     wanted = limits.get("idle")
     words = "only when nobody else wants to run" if wanted else "by its weight"
     return [] if wanted is None else [Limit("cpu.idle", "cpu", "cpu.idle", str(wanted), f"processor time {words}")]
+
+
+def cpuset(limits: Cpu) -> list[Limit]:
+    """Return the writes of the cpuset controller, the same on v1 and v2.
+
+    On v1 the group's maker has filled both files from the parent before.
+    """
+    return [
+        Limit(f"cpu.{key}", "cpuset", f"cpuset.{key}", text, f"{words} {text}")
+        for key, text, words in (("cpus", limits.get("cpus"), "cpus"), ("mems", limits.get("mems"), "memory nodes"))
+        if text
+    ]

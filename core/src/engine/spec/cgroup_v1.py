@@ -41,15 +41,6 @@ def _realtime(limits: Cpu, runtime_now: int) -> list[Limit]:
     return writes[::-1] if period and runtime_now > period else writes
 
 
-def cpuset(limits: Cpu) -> list[Limit]:
-    """Return the writes of the cpuset controller; the group's maker has filled both files from the parent before."""
-    return [
-        Limit(f"cpu.{key}", "cpuset", f"cpuset.{key}", text, f"{words} {text}")
-        for key, text, words in (("cpus", limits.get("cpus"), "cpus"), ("mems", limits.get("mems"), "memory nodes"))
-        if text
-    ]
-
-
 def memory(limits: Memory) -> list[Limit]:
     """Return the writes of the memory controller: the limit before memory and swap together, which may not be lower.
 

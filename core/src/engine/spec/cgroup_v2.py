@@ -53,15 +53,6 @@ def cpu(limits: Cpu, quota_now: int = UNLIMITED, period_now: int = DEFAULT_PERIO
     return writes + (idle(limits) if limits.get("idle") else [])
 
 
-def cpuset(limits: Cpu) -> list[Limit]:
-    """Return the writes of the cpuset controller."""
-    return [
-        Limit(f"cpu.{key}", "cpuset", f"cpuset.{key}", text, f"{words} {text}")
-        for key, text, words in (("cpus", limits.get("cpus"), "cpus"), ("mems", limits.get("mems"), "memory nodes"))
-        if text
-    ]
-
-
 def memory(limits: Memory, limit_now: int = UNLIMITED, used: int = 0) -> list[Limit]:
     """Return the writes of the memory controller.
 
@@ -84,7 +75,8 @@ def memory(limits: Memory, limit_now: int = UNLIMITED, used: int = 0) -> list[Li
         text = "max" if alone == UNLIMITED else str(alone)
         writes.append(Limit("memory.swap", "memory", "memory.swap.max", text, f"swap limit {size(alone)}"))
     if reservation:
-        text = count_or_max(reservation)
+        # No soft limit on v1 is no protection here: the whole of memory.low is the other end.
+        text = str(max(reservation, 0))
         writes.append(
             Limit("memory.reservation", "memory", "memory.low", text, f"memory reservation {size(reservation)}")
         )

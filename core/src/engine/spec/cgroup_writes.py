@@ -1,7 +1,7 @@
 """From OCI limits to the writes for one machine: each controller in the version of the hierarchy that it is bound to.
 
-Pure: the machine comes in as `Machine`, what is present in a running group as `Present`. What few containers are
-limited in is translated by modules that are imported only then.
+Pure: the machine comes in as `Machine`, what is present in a running group as `Present`. Each translation is
+imported when there is something for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from engine.errors import Unsupported
-from engine.spec import cgroup_checks, cgroup_limits, cgroup_v1, cgroup_v2
+from engine.spec import cgroup_checks, cgroup_limits
 from engine.spec.cgroup_limits import Limit
 from engine.spec.cgroup_machine import Machine, Present
 from engine.spec.runtime import Cpu, Memory, Network, Resources
@@ -38,16 +38,20 @@ def writes_for(resources: Resources, machine: Machine, present: Present | None =
 
 
 def _cpu(cpu: Cpu, machine: Machine, now: Present, driver: str) -> list[Limit]:
-    writes = []
+    writes: list[Limit] = []
     if cpu_time := _cpu_time(cpu):
         if machine.must_have("cpu", "cpu", driver) == 1:
+            from engine.spec import cgroup_v1
+
             _must_have_realtime(cpu_time, machine, driver)
             writes += cgroup_v1.cpu(cpu_time, now.realtime)
         else:
+            from engine.spec import cgroup_v2
+
             writes += cgroup_v2.cpu(cpu_time, now.quota, now.period)
     if cpu.get("cpus") or cpu.get("mems"):
-        held = machine.must_have("cpuset", "cpu.cpus", driver)
-        writes += (cgroup_v1 if held == 1 else cgroup_v2).cpuset(cpu)
+        machine.must_have("cpuset", "cpu.cpus", driver)
+        writes += cgroup_limits.cpuset(cpu)
     return writes
 
 
@@ -64,7 +68,11 @@ def _memory(memory: Memory, machine: Machine, now: Present, driver: str) -> list
     if not any(value is not None for value in memory.values()):
         return []
     if machine.must_have("memory", "memory", driver) == 2:
+        from engine.spec import cgroup_v2
+
         return cgroup_v2.memory(memory, now.memory, now.used)
+    from engine.spec import cgroup_v1
+
     writes = cgroup_v1.memory(memory)
     return writes if now.memsw is None else cgroup_v1.widening_first(writes, now.memsw)
 

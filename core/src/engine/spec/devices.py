@@ -1,20 +1,23 @@
 """Devices: ``--device``, the rules that every container has, and the nodes of the host.
 
 A device needs two things: a node in the container's /dev (``linux.devices``) and a rule of its cgroup
-(``linux.resources.devices``). `find_devices` reads the host's /dev; everything else is pure.
+(``linux.resources.devices``). Block devices may also be limited in how fast they are read and written. `find_devices`
+and `find_block` read the host's /dev; everything else is pure.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from engine.errors import InvalidInput, NotFound
 from engine.spec.refusal import refusal
 from engine.spec.runtime import DeviceNode, DeviceRule
 
+_RULE = re.compile(r"([abc]) (\d{1,9}|\*):(\d{1,9}|\*) ([rwm]{1,3})")
 _EXAMPLE = "/dev/fuse:/dev/fuse:rwm"
 _NOT_SHARED = frozenset({"pts", "shm", "fd", "mqueue", "console", "hugepages", ".lxc", ".lxd-mounts", ".udev"})
 """Entries of the host's /dev that a container has of its own, or that are no devices."""
@@ -30,6 +33,57 @@ class DeviceRequest(NamedTuple):
     source: str
     target: str
     access: str = "rwm"
+
+
+class DeviceRate(NamedTuple):
+    """A block device by its host path, and how much a second (bytes or operations) it is limited to, or its weight."""
+
+    path: str
+    rate: int
+
+
+def parse_rate(text: str, flag: str, example: str, parse: Callable[[str], int]) -> DeviceRate:
+    """Return ``PATH:NUMBER``, as ``--device-read-bps`` and its like have it; 0 is no limit."""
+    path, colon, number = text.rpartition(":")
+    if not colon or not path.startswith("/"):
+        raise refusal(flag, text, "is not a path of a block device and a number", example)
+    return DeviceRate(os.path.normpath(path), 0 if number == "0" else parse(number))
+
+
+def find_block(path: str) -> tuple[int, int]:
+    """Return the major and minor number of a block device, as the kernel limits it.
+
+    Raises `NotFound`, and `InvalidInput` for what is none, or a part of one: only whole disks can be limited.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise NotFound(f"the host has no block device {path}", fix="See lsblk for what there is.") from error
+    from engine.linux.block import disk_of  # for these flags alone
+
+    if not stat.S_ISBLK(status.st_mode):
+        raise InvalidInput(f"{path} is not a block device", fix="See lsblk for what there is.")
+    device = os.major(status.st_rdev), os.minor(status.st_rdev)
+    disk = disk_of(*device)
+    if disk != device:
+        raise InvalidInput(
+            f"{path} is a partition, and the kernel limits only whole disks",
+            fix=f"Name the disk: {os.path.realpath(f'/dev/block/{disk[0]}:{disk[1]}')}.",
+        )
+    return device
+
+
+def parse_cgroup_rule(text: str) -> DeviceRule:
+    """Return ``--device-cgroup-rule``: a type, numbers and accesses, as in ``c 1:3 rwm`` or ``b *:* r``."""
+    match = _RULE.fullmatch(text)
+    if not match or len(set(match[4])) != len(match[4]):
+        raise refusal("--device-cgroup-rule", text, "is not a type, numbers and accesses", "'c 1:3 rwm'")
+    rule: DeviceRule = {"allow": True, "type": match[1], "access": match[4]}
+    if match[2] != "*":
+        rule["major"] = int(match[2])
+    if match[3] != "*":
+        rule["minor"] = int(match[3])
+    return rule
 
 
 def parse_device(text: str) -> DeviceRequest:

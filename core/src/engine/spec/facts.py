@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from engine.errors import InvalidInput
 from engine.linux import capabilities
-from engine.spec.devices import all_devices, find_devices
-from engine.spec.options import RunOptions
+from engine.spec.devices import all_devices, find_block, find_devices
+from engine.spec.options import RATES, RunOptions
 from engine.spec.runtime import DeviceNode
 
 ALL_DEVICES = "/dev"
@@ -22,7 +22,7 @@ INITS = (
     "/usr/libexec/docker/docker-init",
 )  # fmt: skip
 """Programs for ``--init``, each linked statically: it runs on the container's files."""
-_CPUS = "/sys/devices/system/cpu"
+_CPUS, _NODES = "/sys/devices/system/cpu", "/sys/devices/system/node"
 
 
 class HostFacts(NamedTuple):
@@ -30,6 +30,8 @@ class HostFacts(NamedTuple):
 
     ``capabilities``  what the engine itself may hand on (its bounding set), by name
     ``cpus``          the processors that are online, as the kernel writes a list: "0-3"
+    ``mems``          the memory nodes that are online, in the same way
+    ``blocks``        the numbers of each block device that an option limits
     ``devices``       the nodes at or below each path that ``--device`` names; `ALL_DEVICES`: all, for ``--privileged``
     ``init``          a program for ``--init``, or ""
     ``sensors``       paths that count what the machine does (thermal throttling), to be masked
@@ -44,6 +46,8 @@ class HostFacts(NamedTuple):
     init: str = ""
     sensors: tuple[str, ...] = ()
     swap: bool = True
+    mems: str = "0"
+    blocks: Mapping[str, tuple[int, int]] = {}
 
 
 class ContainerFiles(NamedTuple):
@@ -76,6 +80,8 @@ def gather(options: RunOptions, *, swap: bool = True) -> HostFacts:
         init=next((path for path in INITS if os.access(path, os.X_OK)), "") if options.init else "",
         sensors=_sensors(),
         swap=swap,
+        mems=(_read(f"{_NODES}/online") or "0") if options.cpuset_mems else "0",
+        blocks={one.path: find_block(one.path) for field in RATES for one in getattr(options, field)},
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.errors import InvalidInput, StateError
 from engine.spec.defaults import STOP_SIGNAL_ANNOTATION
-from engine.spec.devices import DeviceRequest
+from engine.spec.devices import DeviceRate, DeviceRequest
 from engine.spec.isolation import CONTAINER, combine, parse_mode
 from engine.spec.security import PLAIN, SecurityOptions
 from engine.spec.ulimits import Ulimit
@@ -34,6 +34,9 @@ class RunOptions:
     ``volumes_from``  containers, each perhaps with ":ro"; once the container is made, ``mounts`` has theirs
     ``hosts``         "NAME:ADDRESS" for /etc/hosts
     ``memory_swap``   memory and swap together; -1 is unlimited swap
+    ``cpu_period``, ``cpu_quota``, ``cpu_rt_period``, ``cpu_rt_runtime``  microseconds
+    ``cgroup_conf``   files of cgroup v2 to what is written there; several lines for several devices
+    ``device_cgroup_rules``  as typed, "c 1:3 rwm"
     ``network``, ``pid``, ``ipc``, ``uts``, ``cgroupns``  as typed; ``namespaces``: kind to wish of ``--namespace``
     ``stop_timeout``  seconds between the stop signal and the kill; -1 waits for ever
     ``timeout``       seconds after which the container is stopped
@@ -62,11 +65,27 @@ class RunOptions:
     dns_options: tuple[str, ...] = ()
     memory: int | None = None
     memory_swap: int | None = None
+    memory_reservation: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
     nano_cpus: int | None = None
     cpu_shares: int | None = None
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
+    cpu_rt_period: int | None = None
+    cpu_rt_runtime: int | None = None
     cpuset_cpus: str = ""
+    cpuset_mems: str = ""
     pids_limit: int | None = None
+    blkio_weight: int | None = None
+    blkio_weight_device: tuple[DeviceRate, ...] = ()
+    device_read_bps: tuple[DeviceRate, ...] = ()
+    device_write_bps: tuple[DeviceRate, ...] = ()
+    device_read_iops: tuple[DeviceRate, ...] = ()
+    device_write_iops: tuple[DeviceRate, ...] = ()
+    cgroup_conf: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[DeviceRequest, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     read_only: bool = False
     cap_add: tuple[str, ...] = ()
@@ -127,7 +146,11 @@ class RunOptions:
 _DEFAULTS: Mapping[str, Any] = {
     one.name: {} if one.default_factory is dict else one.default for one in fields(RunOptions) if one.name != "image"
 }
-_ROWS: Mapping[str, Any] = {"mounts": MountRequest, "devices": DeviceRequest, "ulimits": Ulimit}
+RATES = ("blkio_weight_device", "device_read_bps", "device_write_bps", "device_read_iops", "device_write_iops")
+"""Fields with a row for each block device."""
+_ROWS: Mapping[str, Any] = {
+    "mounts": MountRequest, "devices": DeviceRequest, "ulimits": Ulimit, **dict.fromkeys(RATES, DeviceRate),
+}  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
@@ -153,10 +176,17 @@ def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
 def check(options: RunOptions) -> None:
     """Refuse what contradicts itself, before anything is looked up or made. Raises `InvalidInput`."""
     _check_memory(options)
+    _check_processors(options)
     _check_names(options)
     check_targets(options.mounts)
     for flag, value, low, high in (
         ("--cpu-shares", options.cpu_shares, 2, 262144),
+        ("--cpu-period", options.cpu_period, 1000, 1_000_000),
+        ("--cpu-quota", options.cpu_quota, 1000, 1 << 44),
+        ("--cpu-rt-period", options.cpu_rt_period, 1, 1 << 31),
+        ("--blkio-weight", options.blkio_weight, 10, 1000),
+        ("--memory-swappiness", options.memory_swappiness, 0, 100),
+        *(("--blkio-weight-device", one.rate, 10, 1000) for one in options.blkio_weight_device),
         ("--oom-score-adj", options.oom_score_adj, -1000, 1000),
     ):
         if value is not None and not low <= value <= high:
@@ -174,6 +204,15 @@ def _check_memory(options: RunOptions) -> None:
     memory, swap = options.memory, options.memory_swap
     if memory is not None and memory < SMALLEST_MEMORY:
         raise InvalidInput(f"--memory {memory} bytes is less than the least that works, 6m", fix="Use --memory 64m.")
+    if options.memory_reservation is not None and memory is not None and options.memory_reservation > memory:
+        raise InvalidInput(
+            "--memory-reservation is more than --memory, although it is what is kept when memory is short",
+            fix="Use less than --memory.",
+        )
+    if options.oom_kill_disable and memory is None:
+        raise InvalidInput(
+            "--oom-kill-disable without --memory could take all memory of the machine", fix="Give --memory too."
+        )
     if swap is None or swap == -1:
         return
     if memory is None:
@@ -185,6 +224,20 @@ def _check_memory(options: RunOptions) -> None:
         raise InvalidInput(
             "--memory-swap is less than --memory, although it counts memory and swap together",
             fix="Give the sum, or the same as --memory for no swap.",
+        )
+
+
+def _check_processors(options: RunOptions) -> None:
+    if options.nano_cpus is not None and (options.cpu_period is not None or options.cpu_quota is not None):
+        raise InvalidInput(
+            "--cpus contradicts --cpu-period and --cpu-quota: it sets both",
+            fix="Use --cpus alone, or the other two.",
+        )
+    runtime, period = options.cpu_rt_runtime or 0, options.cpu_rt_period or 1_000_000
+    if not 0 <= runtime <= period:
+        raise InvalidInput(
+            f"--cpu-rt-runtime {runtime} is not a part of the period of {period} microseconds",
+            fix="Use at most the period, as in --cpu-rt-period 1000000 --cpu-rt-runtime 100000.",
         )
 
 

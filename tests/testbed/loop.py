@@ -1,0 +1,30 @@
+"""A block device of a test's own: an image file behind a loop device, which goes also when the test is killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def loop_device(place: Path, mebibytes: int = 64, scheduler: str = "") -> Iterator[str]:
+    """Give the path of a loop device over a file in a directory, with an I/O scheduler (the kernel's own: "")."""
+    image = place / "disk"
+    with open(image, "wb") as file:
+        file.truncate(mebibytes << 20)
+    attach = ["losetup", "--find", "--show", "--direct-io=on", str(image)]
+    device = subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip()
+    # Waits for the end of its input, which comes with the end of this process at the latest. The scheduler is the
+    # device's and not the file's: the next one would have it.
+    detach = 'read -r _; echo none >"$1"; losetup --detach "$0"'
+    setting = Path("/sys/block", os.path.basename(device), "queue/scheduler")
+    guard = subprocess.Popen(["sh", "-c", detach, device, setting], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        if scheduler:
+            setting.write_text(scheduler)
+        yield device
+    finally:
+        guard.communicate()
