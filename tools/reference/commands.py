@@ -37,7 +37,8 @@ def page() -> str:
 def _flat(command: Command) -> Iterator[Command]:
     yield command
     for below in command.below:
-        yield from _flat(below)
+        if not below.same:
+            yield from _flat(below)
 
 
 def _list(entries: dict[str, Entry]) -> str:
@@ -58,8 +59,11 @@ def _command(command: Command, seen: list[Command]) -> str:
     if command.flags:
         parts.append(_flags(command, seen))
     if command.below:
-        names = ", ".join(_link(below.name) for below in command.below)
-        parts.append(f"Commands: {names}.\n")
+        own = ", ".join(_link(below.name) for below in command.below if not below.same)
+        parts.append(f"Commands: {own}.\n")
+    borrowed = [[f"`engine {below.name}`", _link(below.same)] for below in command.below if below.same]
+    if borrowed:
+        parts.append(markdown.table(["and", "which is"], borrowed))
     return "\n".join(parts)
 
 

@@ -52,7 +52,6 @@ def test_help_of_a_command_imports_no_other_command_and_nothing_heavy(name: str)
     assert not modules & HEAVY.keys()
     assert not {module for module in modules if module.startswith("engine.containers")}
     others = {entry.module for entry in COMMANDS.values()} - {COMMANDS[name].module}
-    others -= {"engine.cli.images"} if name == "image" else set()
     assert not modules & others
     assert len(modules) <= (215 if name in {"run", "create"} else 170) + _SPLIT
 

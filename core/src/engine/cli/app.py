@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_command_from_info, get_group
 
 from engine import __version__
-from engine.cli.commands import COMMANDS, first_word, overview
+from engine.cli.commands import BORROWED, COMMANDS, first_word, overview
 from engine.cli.failures import end_with_the_reader, nobody_reads, report
 from engine.cli.lean import lighten
 from engine.cli.output import write
@@ -44,12 +44,37 @@ class CommandTable(TyperGroup):
         return overview()
 
 
+class Group(TyperGroup):
+    """A group that has commands from above too (`engine.cli.commands.BORROWED`), imported when they are called."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command, or None."""
+        borrowed = self._borrowed()
+        return load(borrowed[cmd_name]) if cmd_name in borrowed else super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return every command's name."""
+        return sorted({*self.commands, *self._borrowed()})
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands that help shows, without an import."""
+        texts = {name: COMMANDS[above].help for name, above in self._borrowed().items()}
+        texts |= {name: command.short_help or "" for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, texts[name]) for name in self.list_commands(ctx)])
+
+    def _borrowed(self) -> dict[str, str]:
+        return BORROWED[self.name or ""]
+
+
 def load(name: str) -> Any:
     """Import the module of a command and return the command."""
     entry = COMMANDS[name]
     app: typer.Typer = import_module(entry.module).app
     if entry.group:
-        return lighten(get_group(app))
+        group = lighten(get_group(app))
+        group.name = name
+        return group
     info = next(info for info in app.registered_commands if info.name == name)
     return lighten(get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None))
 

@@ -29,7 +29,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "kill": Entry("engine.cli.lifecycle", "Send a signal to containers"),
         "wait": Entry("engine.cli.lifecycle", "Wait until containers have ended; print exit statuses"),
         "rm": Entry("engine.cli.lifecycle", "Remove containers and what they wrote"),
-        "container": Entry("engine.cli.container", "Remove every container that does not run", group=True),
+        "container": Entry("engine.cli.container", "All of the above, and remove those that do not run", group=True),
         "cp": Entry("engine.cli.copying", "Copy files between a container and the machine"),
         "commit": Entry("engine.cli.layers", "Make an image of a container"),
         "export": Entry("engine.cli.archives", "Write a container's files to a tar archive"),
@@ -55,17 +55,31 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "history": Entry("engine.cli.layers", "Show the steps that an image was made in"),
         "tag": Entry("engine.cli.images", "Give an image one more name"),
         "rmi": Entry("engine.cli.images", "Remove images"),
-        "image": Entry("engine.cli.image", "Inspect images, and all of the above", group=True),
+        "image": Entry("engine.cli.image", "All of the above, and inspect and prune images", group=True),
     },
     "Engine": {
         "info": Entry("engine.cli.about", "Show the engine's places, drivers and machine"),
         "version": Entry("engine.cli.about", "Show the versions of the engine and what it stands on"),
-        "system": Entry("engine.cli.system", "Remove what nobody uses", group=True),
+        "system": Entry("engine.cli.system", "Show what takes room, and remove what nobody uses", group=True),
         "completion": Entry("engine.cli.completion.command", "Print the script that completes commands in a shell"),
         "plugins": Entry("engine.cli.plugins", "Show, check and make plugins", group=True),
     },
 }
 COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+BORROWED: dict[str, dict[str, str]] = {
+    "container": {
+        "attach": "attach", "commit": "commit", "cp": "cp", "create": "create", "diff": "diff", "exec": "exec",
+        "export": "export", "kill": "kill", "logs": "logs", "ls": "ps", "pause": "pause", "rename": "rename",
+        "restart": "restart", "rm": "rm", "run": "run", "start": "start", "stats": "stats", "stop": "stop",
+        "top": "top", "unpause": "unpause", "update": "update", "wait": "wait",
+    },
+    "image": {
+        "history": "history", "import": "import", "load": "load", "ls": "images", "rm": "rmi", "save": "save",
+        "tag": "tag",
+    },
+    "system": {"events": "events", "info": "info"},
+}  # fmt: skip
+"""The commands that a group has from above, as Docker's groups do: what it calls each, and the name here."""
 
 _HEAD = """Usage: engine [--root DIR] [--state DIR] [--debug] COMMAND ...
 

@@ -4,19 +4,21 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.app import Group
 from engine.cli.confirm import CANCELLED, confirmed
-from engine.cli.output import write
+from engine.cli.output import JSON, write
 from engine.cli.places import open_engine
 from engine.cli.words import size
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(cls=Group, rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
 def container(ctx: typer.Context) -> None:
-    """Remove containers that have ended.
+    """Make, run, list, inspect, change, end and remove containers: Docker's group of these commands.
 
     \b
+    engine container ls --all
     engine container prune
     """
     if ctx.invoked_subcommand is None:
@@ -43,3 +45,22 @@ def prune(
         write(one)
     write(f"Total reclaimed space: {size(pruned.bytes)}")
     return 0
+
+
+@app.command("inspect", short_help="Show everything known of containers, as JSON")
+def inspect(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="CONTAINER", help="Names, or IDs or their beginnings")],
+    form: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORM", help="json, or a template as {{.State.Pid}}")
+    ] = JSON,
+    size: Annotated[bool, typer.Option("--size", "-s", help="How much they have written, too")] = False,
+) -> None:
+    """Show everything known of containers, as JSON.
+
+    \b
+    engine container inspect --format '{{.State.Pid}}' web
+    """
+    from engine.cli.look import inspect as show
+
+    show(ctx, names, form, "container", size)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from engine.cli.commands import BORROWED
+
 EXAMPLES = "\b"
 """Stands alone in a line before the paragraphs that are to be shown as they are: the examples."""
 
@@ -39,6 +41,7 @@ class Command(NamedTuple):
     ``examples``  a shell's command line each
     ``ends``      whether nothing after the last fixed argument is an option of this command (``run``, ``exec``)
     ``below``     the commands of a group
+    ``same``      the command outside of the group that this one is
     """
 
     name: str
@@ -49,6 +52,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...]
     ends: bool
     below: tuple[Command, ...]
+    same: str = ""
 
     @property
     def usage(self) -> str:
@@ -61,7 +65,10 @@ def describe(name: str) -> Command:
     """Return the command of that name, with those below it. Imports its module."""
     from engine.cli.app import load
 
-    return _command(name, load(name))
+    found = _command(name, load(name))
+    borrowed = BORROWED.get(name, {}).items()
+    below = [*found.below, *(describe(above)._replace(name=f"{name} {one}", same=above) for one, above in borrowed)]
+    return found._replace(below=tuple(sorted(below)))
 
 
 def _command(name: str, command: Any) -> Command:

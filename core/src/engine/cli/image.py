@@ -4,16 +4,18 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import images
-from engine.cli.output import JSON, render, write, write_json
+from engine.cli.app import Group
+from engine.cli.confirm import CANCELLED, confirmed
+from engine.cli.output import JSON, printable, render, write, write_json
 from engine.cli.places import open_engine
+from engine.cli.words import size
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(cls=Group, rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
 def image(ctx: typer.Context) -> None:
-    """List, load, import, inspect, tag and remove images.
+    """List, load, import, inspect, tag, save, remove and prune images: Docker's group of these commands.
 
     \b
     engine image ls
@@ -21,13 +23,6 @@ def image(ctx: typer.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         write(ctx.get_help())
-
-
-app.command("ls", short_help="List images")(images.images)
-app.command("load", short_help="Load images from an archive or an OCI directory")(images.load)
-app.command("import", short_help="Make an image of a root filesystem's tarball")(images.import_)
-app.command("tag", short_help="Give an image one more name")(images.tag)
-app.command("rm", short_help="Remove images")(images.rmi)
 
 
 @app.command("inspect", short_help="Show everything known of images, as JSON")
@@ -43,10 +38,38 @@ def inspect(
     \b
     engine image inspect --format '{{.Config.Env}}' debian:12
     """
+    from engine.cli.images import inspect_image
+
     with open_engine(ctx) as engine:
-        found = [images.inspect_image(engine, name) for name in names]
+        found = [inspect_image(engine, name) for name in names]
     if form == JSON:
         write_json(found)
         return
     for one in found:
         write(render(form, one))
+
+
+@app.command("prune", short_help="Remove images that nobody uses")
+def prune(
+    ctx: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Images that have a name, too")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask")] = False,
+) -> int:
+    """Remove images without a name that no container is made of, and what only they needed.
+
+    \b
+    engine image prune --all --force
+    """
+    from engine.containers.pruning import prune_images
+
+    which = "every image" if everything else "every image without a name"
+    if not confirmed(f"This removes {which} that no container is made of.", force=force):
+        return CANCELLED
+    with open_engine(ctx) as engine:
+        pruned = prune_images(engine, everything=everything)
+    for one in pruned.untagged:
+        write(f"Untagged: {printable(one)}")
+    for one in pruned.deleted:
+        write(f"Deleted: {one}")
+    write(f"Total reclaimed space: {size(pruned.collected.bytes)}")
+    return 0

@@ -12,6 +12,7 @@ from engine.cli.words import age, span
 from engine.errors import NotFound
 from engine.spec.filters import parse_filters
 from engine.spec.moments import parse_moment
+from engine.spec.refusal import refusal
 from engine.spec.sizes import parse_whole
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def ps(
     everything: Annotated[bool, typer.Option("--all", "-a", help="Those that do not run, too")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs and commands")] = False,
+    last: Annotated[
+        str | None, typer.Option("--last", "-n", metavar="N", help="The N made last, whether they run or not")
+    ] = None,
+    latest: Annotated[bool, typer.Option("--latest", "-l", help="The one made last")] = False,
+    size: Annotated[bool, typer.Option("--size", "-s", help="How much they have written, too")] = False,
     filters: Annotated[
         list[str] | None,
         typer.Option("--filter", "-f", metavar="KEY=VALUE", help="By name, id, status, label, ancestor"),
@@ -51,14 +57,19 @@ def ps(
     from engine.containers.listing import listing
 
     wanted = parse_filters(filters or (), filtering.KEYS)
+    most = 1 if latest else -1 if last is None else parse_whole(last, "--last", "3")
     with open_engine(ctx) as engine:
-        views = filtering.keep(engine, listing(engine, everything=everything or "status" in wanted), wanted)
-        rows = [_row(engine, view, whole=no_trunc) for view in views]
+        found = listing(engine, everything=everything or "status" in wanted or most >= 0)
+        views = filtering.keep(engine, found, wanted)
+        rows = [
+            {**_row(engine, view, whole=no_trunc), **(_size(engine, view) if size else {})}
+            for view in (views if most < 0 else views[:most])
+        ]
     if quiet:
         for row in rows:
             write(row["ID"])
         return
-    write_rows(rows, _HEADINGS, form, flexible="Command", whole=no_trunc)
+    write_rows(rows, {**_HEADINGS, **({"Size": "SIZE"} if size else {})}, form, flexible="Command", whole=no_trunc)
 
 
 def _row(engine: "Engine", view: "View", *, whole: bool) -> dict[str, Any]:
@@ -82,6 +93,14 @@ def _row(engine: "Engine", view: "View", *, whole: bool) -> dict[str, Any]:
         "Runtime": record.runtime,
         "Pid": view.status.pid,
     }
+
+
+def _size(engine: "Engine", view: "View") -> dict[str, str]:
+    from engine.cli.words import size
+    from engine.containers.disk_usage import size_of
+
+    found = size_of(engine, view.record)
+    return {"Size": f"{size(found.written)} (virtual {size(found.whole)})"}
 
 
 def _status(view: "View") -> str:
@@ -136,14 +155,17 @@ def inspect(
         str, typer.Option("--format", "-f", metavar="FORM", help="json, or a template as {{.State.Pid}}")
     ] = JSON,
     kind: Annotated[str, typer.Option("--type", metavar="KIND", help="container or image")] = "",
+    size: Annotated[bool, typer.Option("--size", "-s", help="How much a container has written, too")] = False,
 ) -> None:
     """Show everything known of containers or images. Limits stand as asked beside what the kernel holds.
 
     \b
     engine inspect --format '{{.State.Pid}}' web
     """
+    if kind not in {"", "container", "image"}:
+        raise refusal("--type", kind, "is neither container nor image", "image")
     with open_engine(ctx) as engine:
-        found = [_find(engine, name, kind) for name in names]
+        found = [_find(engine, name, kind, size=size) for name in names]
     if form == JSON:
         write_json(found)
         return
@@ -151,17 +173,21 @@ def inspect(
         write(render(form, one))
 
 
-def _find(engine: "Engine", name: str, kind: str) -> dict[str, Any]:
+def _find(engine: "Engine", name: str, kind: str, *, size: bool) -> dict[str, Any]:
     from engine.cli.images import inspect_image
     from engine.containers.inspecting import inspect as inspect_container
 
-    ways: dict[str, Callable[[Engine, str], dict[str, Any]]] = {"container": inspect_container, "image": inspect_image}
+    ways: dict[str, Callable[[Engine, str], dict[str, Any]]] = {
+        "container": lambda engine, name: inspect_container(engine, name, size=size),
+        "image": inspect_image,
+    }
     for way in [ways[kind]] if kind in ways else ways.values():
         try:
             return way(engine, name)
         except NotFound:
             continue
-    raise NotFound(f"there is no container or image {name!r}", fix="`engine ps -a` and `engine images` list them.")
+    what = kind or "container or image"
+    raise NotFound(f"there is no {what} {name!r}", fix="`engine ps -a` and `engine images` list them.")
 
 
 @app.command("diff")

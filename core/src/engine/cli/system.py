@@ -4,13 +4,17 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.app import Group
 from engine.cli.confirm import CANCELLED, confirmed
-from engine.cli.output import printable, write
+from engine.cli.output import TABLE, printable, write, write_rows
 from engine.cli.places import open_engine
 from engine.cli.words import size
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(cls=Group, rich_markup_mode=None)
 
+_USAGE = {
+    "Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE",
+}  # fmt: skip
 _EVERYTHING = "This removes every container that does not run, and every image that no container is made of."
 _UNNAMED = (
     "This removes every container that does not run, and every image without a name that no container is made of."
@@ -19,13 +23,44 @@ _UNNAMED = (
 
 @app.callback(invoke_without_command=True)
 def system(ctx: typer.Context) -> None:
-    """Remove what nobody uses.
+    """Show what takes room and what happens, and remove what nobody uses.
 
     \b
+    engine system df
     engine system prune
     """
     if ctx.invoked_subcommand is None:
         write(ctx.get_help())
+
+
+@app.command("df", short_help="Show how much images and containers take")
+def df(
+    ctx: typer.Context,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORM", help="table, json, or a template as {{.Reclaimable}}")
+    ] = TABLE,
+) -> None:
+    """Show how many bytes images and containers take on the disk, and how many `engine system prune --all` would free.
+
+    An image is active when a container is made of it, a container when it runs.
+
+    \b
+    engine system df
+    """
+    from engine.containers.disk_usage import disk_usage
+
+    with open_engine(ctx) as engine:
+        rows = [
+            {
+                "Type": kind.name,
+                "TotalCount": kind.total,
+                "Active": kind.active,
+                "Size": size(kind.bytes),
+                "Reclaimable": f"{size(kind.reclaimable)} ({100 * kind.reclaimable // max(kind.bytes, 1)}%)",
+            }
+            for kind in disk_usage(engine)
+        ]
+    write_rows(rows, _USAGE, form)
 
 
 @app.command("prune", short_help="Remove containers that do not run, and unused images")

@@ -10,14 +10,15 @@ from engine.containers import failing, listing
 from engine.containers.engine import Engine
 from engine.containers.failing import Failure
 from engine.containers.listing import View
+from engine.metadata.containers import Record
 from engine.shim.protocol import Exit
 from engine.spec.runtime import Spec
 
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-def inspect(engine: Engine, wanted: str) -> dict[str, Any]:
-    """Return everything known of a container, as JSON-ready data. Raises `NotFound`."""
+def inspect(engine: Engine, wanted: str, *, size: bool = False) -> dict[str, Any]:
+    """Return everything known of a container, as JSON-ready data; ``size``: what it takes, too. Raises `NotFound`."""
     view = listing.view(engine, wanted)
     record, options = view.record, view.options
     spec = _spec(engine, record.id)
@@ -49,7 +50,15 @@ def inspect(engine: Engine, wanted: str) -> dict[str, Any]:
         "Mounts": _mounts(spec),
         "Limits": _limits(spec, record.applied),
         "Spec": spec,
+        **(_size(engine, record) if size else {}),
     }
+
+
+def _size(engine: Engine, record: Record) -> dict[str, int]:
+    from engine.containers.disk_usage import size_of
+
+    found = size_of(engine, record)
+    return {"SizeRw": found.written, "SizeRootFs": found.whole}
 
 
 def moment(nanoseconds: int) -> str:

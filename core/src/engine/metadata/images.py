@@ -8,7 +8,7 @@ what no image needs is garbage. The functions run inside the caller's transactio
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 SCHEMA = (
@@ -114,9 +114,10 @@ def everything(connection: sqlite3.Connection) -> list[ImageRow]:
     return [_row(row, tuple(names.get(row[0], ()))) for row in rows]
 
 
-def needed(connection: sqlite3.Connection) -> frozenset[str]:
-    """Return everything that some image needs."""
-    return frozenset(row[0] for row in connection.execute("SELECT DISTINCT name FROM image_needs"))
+def needed(connection: sqlite3.Connection, among: Collection[str] | None = None) -> frozenset[str]:
+    """Return everything that some image needs, or some image ``among`` these IDs."""
+    rows = connection.execute("SELECT DISTINCT name, image FROM image_needs").fetchall()
+    return frozenset(name for name, image in rows if among is None or image in among)
 
 
 def note_unpacked(connection: sqlite3.Connection, driver: str, snapshot: str) -> None:

@@ -35,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 
 def _command(plain: Any) -> Command:
-    name, short, text, examples, flags, arguments, ends, below = plain
+    name, short, text, examples, flags, arguments, ends, below, same = plain
     return Command(
         name,
         short,
@@ -45,4 +45,5 @@ def _command(plain: Any) -> Command:
         tuple(Argument(*argument) for argument in arguments),
         ends,
         tuple(map(_command, below)),
+        same,
     )
