@@ -176,10 +176,35 @@ def test_what_is_mounted_is_reached_while_the_container_runs_and_refused_otherwi
         box.done("cp", file, f"{container.name}:/database")
 
 
+def test_no_link_leads_into_what_is_mounted_only_while_the_container_runs(box: Box, tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "file"
+    data.mkdir()
+    file.write_text("x\n")
+    links = "ln -s data/new /dangling; ln -s /later /early; ln -s /dangling /twice; ln -s tmp/new /harmless"
+    with box.to_be_removed() as name:
+        box.done("run", "--name", name, "-v", f"{data}:/data", box.image, "sh", "-c", links)
+        for path in ("/dangling", "/twice"):
+            refused(box("cp", file, f"{name}:{path}"), "mounted only while the container runs")
+        box.done("cp", file, f"{name}:/harmless")
+        assert box.done("cp", f"{name}:/tmp/new", "-").stdout.count("x\n") == 1
+        assert list(data.iterdir()) == []
+        made = box.done("commit", name).stdout.strip()
+    with box.to_be_removed() as name:
+        box.done("create", "--name", name, "-v", f"{data}:/later", made, "true")
+        for path in ("/early", "/later", "/later/new"):
+            refused(box("cp", file, f"{name}:{path}"), "mounted only while the container runs")
+        box.done("start", name)
+    box.done("rmi", made)
+
+
 def test_a_read_only_container_is_not_written_to(box: Box, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with box.container("--read-only") as container:
         refused(box("cp", tmp_path / "file", f"{container.name}:/tmp"), "Read-only file system")
+        box.done("cp", f"{container.name}:/etc/passwd", tmp_path)
+        box.done("stop", "-t", "0", container.name)
+        refused(box("cp", tmp_path / "file", f"{container.name}:/tmp"), "Read-only file system")
+        box.done("cp", f"{container.name}:/etc/group", tmp_path)
 
 
 def test_devices_of_a_container_are_left_out_here_and_named(box: Box, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from engine.containers.engine import Engine
 from engine.errors import Conflict, EngineError, InvalidInput, NotFound
 from engine.images.files import FileReader, Found
 from engine.images.placing import Owner, Placer
+from engine.linux import mounts
 from engine.linux.paths import open_in_root
 from engine.metadata import containers
 from engine.metadata.containers import Record
@@ -40,11 +41,15 @@ _ADVICE = {
 
 
 class Side(NamedTuple):
-    """One side: the root's descriptor, the path below it, the container's name ("" for the machine itself)."""
+    """One side: the root's descriptor, the path below it, the container's name ("" for the machine itself).
+
+    ``hidden`` are the places of a container that does not run on which something is mounted while it does.
+    """
 
     root_fd: int
     path: str
     container: str
+    hidden: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.container}:{self.path}" if self.container else self.path
@@ -52,7 +57,8 @@ class Side(NamedTuple):
 
 @contextmanager
 def container_side(engine: Engine, wanted: str, path: str) -> Iterator[Side]:
-    """Give a container's side; of one that does not run, what would be hidden by its mounts is refused.
+    """Give a container's side; of one that does not run, what would be hidden by its mounts is refused, and a root
+    filesystem that is read-only while it runs is so now.
 
     Raises `NotFound`, and `Conflict` as `engine.containers.rootfs.inhabited` does.
     """
@@ -60,7 +66,10 @@ def container_side(engine: Engine, wanted: str, path: str) -> Iterator[Side]:
     with rootfs.inhabited(engine, record) as root:
         side = Side(root, path, record.name)
         if not status.of(engine.layout, record).running:
-            _refuse_hidden(engine, record, side)
+            side = side._replace(hidden=_mount_points(engine, record, root))
+            _refuse_hidden(side, _leads(root, path))
+            if record.options.get("read_only"):
+                mounts.mount_setattr(root, "", mounts.MOUNT_ATTR_RDONLY)
         yield side
 
 
@@ -175,7 +184,7 @@ def _new(target: Side) -> tuple[int, str]:
             link = os.readlink(name, dir_fd=parent)
         except OSError as error:
             if error.errno in {errno.EINVAL, errno.ENOENT} and name not in {"", ".", ".."}:
-                return parent, name
+                return _shown(target, parent, name), name
             os.close(parent)
             raise
         os.close(parent)
@@ -196,20 +205,38 @@ def _own_name(side: Side) -> str:
         os.close(fd)
 
 
-def _refuse_hidden(engine: Engine, record: Record, side: Side) -> None:
-    """Raise `Conflict` for a path at or below a mount that the container has only while it runs."""
+def _shown(target: Side, parent: int, name: str) -> int:
+    """Return the directory of a file to be made, if that is not to be hidden by a mount; else close it and raise."""
+    try:
+        _refuse_hidden(target, f"{os.readlink(f'/proc/self/fd/{parent}').rstrip('/')}/{name}")
+    except Conflict:
+        os.close(parent)
+        raise
+    return parent
+
+
+def _mount_points(engine: Engine, record: Record, root: int) -> tuple[str, ...]:
     spec: Spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
-    path, real = side.path, None
-    while real is None:
-        real = _real(side.root_fd, path)
-        path = path.rstrip("/").rpartition("/")[0]
-    for mount in spec["mounts"]:
-        place = _real(side.root_fd, mount["destination"])
-        if place is not None and (real == place or real.startswith(f"{place}/")):
+    return tuple(_leads(root, mount["destination"]) for mount in spec["mounts"])
+
+
+def _refuse_hidden(side: Side, real: str) -> None:
+    """Raise `Conflict` for a path at or below a mount that the container has only while it runs."""
+    for place in side.hidden:
+        if real == place or real.startswith(f"{place}/"):
             raise Conflict(
-                f"{side} is in {mount['destination']}, which is mounted only while the container runs",
-                fix=f"Start it first: `engine start {record.name}`.",
+                f"{side} is in {place}, which is mounted only while the container runs",
+                fix=f"Start it first: `engine start {side.container}`.",
             )
+
+
+def _leads(root_fd: int, path: str) -> str:
+    """Return where a path leads, and what is missing of it after what is there."""
+    missing = ""
+    while (real := _real(root_fd, path)) is None:
+        path, _, name = path.rstrip("/").rpartition("/")
+        missing = f"/{name}{missing}"
+    return real.rstrip("/") + missing or "/"
 
 
 def _real(root_fd: int, path: str) -> str | None:
