@@ -173,7 +173,7 @@ class CgroupSystemd(CgroupDriver):
         for limit in _without(limits, wanted):
             (before if limit.controller in own else after).append(cgroup_files.write(group, limit))
         if own:
-            after.append(actions.CloseEntrances(len(own)))
+            after.append(actions.CloseEntrances(len(set(own.values()))))  # controllers may share a mount
         return (
             tuple(Step(Phase.PARENT_BEFORE, one, NAME) for one in before),
             tuple(Step(Phase.PARENT_AFTER, one, NAME) for one in after),
