@@ -9,6 +9,7 @@ packages_engine=(ca-certificates libseccomp2)
 packages_test=(
     btrfs-progs busybox-static crun dbus fish iproute2 mmdebstrap mount procps runc strace systemd tini util-linux zsh
 )
+packages_machines=(cpio e2fsprogs git lz4 mmdebstrap qemu-system-x86 xz-utils zstd)
 
 # Which package brings each engine that `./dev bench` may be told to require.
 declare -A packages_peer=([docker]="docker.io docker-cli" [podman]=podman [runc]=runc)
@@ -139,7 +140,10 @@ set_up_now() {
     started=$(mktemp)
     [[ $python != /usr/bin/python3 ]] || install_packages python3-venv
     install_packages "${packages_engine[@]}"
-    case $1 in test | bench) install_packages "${packages_test[@]}" ;; esac
+    case $1 in
+        test | bench) install_packages "${packages_test[@]}" ;;
+        machines) install_packages "${packages_machines[@]}" ;;
+    esac
     if [[ $1 == engine ]] || ! is_current engine; then
         make_environment
         install_workspace

@@ -32,11 +32,17 @@ SMALLER = (
 
 
 class Recipe(NamedTuple):
-    """What mmdebstrap(1) is asked for: a variant, packages, and the form (``tar`` or ``directory``)."""
+    """What mmdebstrap(1) is asked for: form (``tar`` or ``directory``), packages, and release ("": this machine's)."""
 
     name: str
     form: str
     packages: tuple[str, ...]
+    release: str = ""
+
+    @property
+    def suite(self) -> str:
+        """The code name of the release."""
+        return self.release or codename()
 
     @property
     def command(self) -> list[str]:
@@ -47,8 +53,8 @@ class Recipe(NamedTuple):
     @property
     def key(self) -> str:
         """A name for the result in the cache."""
-        text = repr((self, self.command, codename(), platform.machine()))
-        return f"{self.name}-{codename()}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        text = repr((self, self.command, self.suite, platform.machine()))
+        return f"{self.name}-{self.suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 DEBIAN = Recipe("debian", "tar", ("python3-minimal",))
@@ -66,10 +72,10 @@ def codename() -> str:
 
 def build(recipe: Recipe) -> Path:
     """Return the path of a recipe's result, made now if need be."""
-    return _once(recipe.key, lambda target: _mmdebstrap(recipe, target))
+    return once(recipe.key, lambda target: mmdebstrap(recipe, target))
 
 
-def _once(key: str, make: Callable[[Path], None]) -> Path:
+def once(key: str, make: Callable[[Path], None]) -> Path:
     """Return ``CACHE/key``, calling ``make`` with a temporary path beside it when it is not there yet."""
     CACHE.mkdir(parents=True, exist_ok=True)
     result, partial = CACHE / key, CACHE / f"{key}.partial"
@@ -89,10 +95,11 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _mmdebstrap(recipe: Recipe, target: Path) -> None:
+def mmdebstrap(recipe: Recipe, target: Path) -> None:
+    """Make a recipe's root filesystem at ``target``. Raises RuntimeError with what mmdebstrap said."""
     sources = CACHE / f"{recipe.key}.sources"
-    sources.write_text(debian_sources())
-    command = [*recipe.command, codename(), str(target), str(sources)]
+    sources.write_text(debian_sources(recipe.suite))
+    command = [*recipe.command, recipe.suite, str(target), str(sources)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     sources.unlink()
     if done.returncode:
@@ -100,8 +107,8 @@ def _mmdebstrap(recipe: Recipe, target: Path) -> None:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
 
 
-def debian_sources(apt: Path = Path("/etc/apt")) -> str:
-    """Return this machine's apt sources for its own release, as deb822 text; sources of others are left out."""
+def debian_sources(suite: str, apt: Path = Path("/etc/apt")) -> str:
+    """Return this machine's apt sources for its own release, as deb822 text, with ``suite`` in that release's place."""
     stanzas = [stanza for file in apt.glob("sources.list.d/*.sources") for stanza in _stanzas(file.read_text())]
     for file in (apt / "sources.list", *apt.glob("sources.list.d/*.list")):
         if file.exists():
@@ -110,7 +117,7 @@ def debian_sources(apt: Path = Path("/etc/apt")) -> str:
     mine = [stanza for stanza in stanzas if names & set(_suites(stanza))]
     if not mine:
         raise RuntimeError(f"no apt source in {apt} offers {codename()}")
-    return "\n\n".join(mine) + "\n"
+    return "\n\n".join(mine).replace(codename(), suite) + "\n"
 
 
 def _stanzas(text: str) -> list[str]:
