@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.e2e import flag_engine as engine
 from tests.e2e import flag_files as files
+from tests.e2e import flag_health as health
 from tests.e2e import flag_isolation as isolation
 from tests.e2e import flag_limits as limits
 from tests.e2e import flag_names as names
@@ -49,6 +50,16 @@ END = [
     Row("--stop-signal", "--stop-signal USR1", "stop sends this signal", process.stop_signal),
     Row("--stop-timeout", "--stop-timeout 1", "stop kills after so long", process.stop_timeout),
     Row("--timeout", "--timeout 300ms", "it is ended after so long", process.timeout),
+]
+
+HEALTH = [
+    Row("--health-cmd", "--health-cmd 'test -e /well'", "the health is what it says", health.command),
+    Row("--health-interval", "--health-interval 200ms", "so long from check to check", health.interval),
+    Row("--health-timeout", "--health-timeout 300ms", "what takes longer is killed", health.timeout),
+    Row("--health-retries", "--health-retries 2", "so many failures make it unhealthy", health.retries),
+    Row("--health-start-period", "--health-start-period 1h", "until then no failure counts", health.start_period),
+    Row("--health-start-interval", "--health-start-interval 150ms", "checks come so often then", health.start_interval),
+    Row("--no-healthcheck", "--no-healthcheck", "the image's check is not made", health.none),
 ]
 
 FILES = [
@@ -194,4 +205,4 @@ ENGINE = [
 RUN_ALONE = {"--preserve-fds", "--trace", "--trace-file"}
 """Flags of `engine run` that `engine create` does not have."""
 
-TABLE = [*STREAMS, *PROCESS, *END, *FILES, *LIMITS, *LIMITS_OF_OUR_OWN, *ISOLATION, *PRIVILEGES, *ENGINE]
+TABLE = [*STREAMS, *PROCESS, *END, *HEALTH, *FILES, *LIMITS, *LIMITS_OF_OUR_OWN, *ISOLATION, *PRIVILEGES, *ENGINE]

@@ -11,7 +11,7 @@ import pytest
 from core.tests.spec.facts_for_tests import FUSE, asked, spec_of
 from engine.cli.run_flags import RunFlags
 from engine.errors import InvalidInput
-from engine.spec.options import RunOptions
+from engine.spec.options import HealthOptions, RunOptions
 from engine.spec.runtime import Spec
 
 Seen = Callable[[Spec], object]
@@ -213,6 +213,13 @@ KEPT: list[tuple[str, Any, str, object]] = [
     ("dns_option", ["ndots:2"], "dns_options", ("ndots:2",)),
     ("stop_timeout", "3", "stop_timeout", 3),
     ("timeout", "1m30s", "timeout", 90.0),
+    ("health_cmd", "true", "health", HealthOptions(command="true")),
+    ("health_interval", "1m", "health", HealthOptions(interval=60.0)),
+    ("health_timeout", "500ms", "health", HealthOptions(timeout=0.5)),
+    ("health_retries", "2", "health", HealthOptions(retries=2)),
+    ("health_start_period", "1h", "health", HealthOptions(start_period=3600.0)),
+    ("health_start_interval", "3", "health", HealthOptions(start_interval=3.0)),
+    ("no_healthcheck", True, "health", HealthOptions(none=True)),
     ("label", ["a=1", "b"], "labels", {"a": "1", "b": ""}),
     ("storage", "btrfs", "storage", "btrfs"),
     ("cgroup_driver", "systemd", "cgroup_driver", "systemd"),

@@ -43,7 +43,7 @@ def ps(
     size: Annotated[bool, typer.Option("--size", "-s", help="How much they have written, too")] = False,
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", "-f", metavar="KEY=VALUE", help="By name, id, status, label, ancestor"),
+        typer.Option("--filter", "-f", metavar="KEY=VALUE", help="By name, id, status, health, label, ancestor"),
     ] = None,
     form: _Form = TABLE,
 ) -> None:
@@ -84,7 +84,7 @@ def _row(engine: "Engine", view: "View", *, whole: bool) -> dict[str, Any]:
         "Command": f'"{command}"',
         "CreatedAt": moment(record.created),
         "RunningFor": age(time() - record.created / 1e9),
-        "Status": _status(view),
+        "Status": _status(engine, view),
         "State": view.status.state,
         "Names": record.name,
         "Labels": ",".join(f"{key}={value}" for key, value in record.labels.items()),
@@ -103,17 +103,27 @@ def _size(engine: "Engine", view: "View") -> dict[str, str]:
     return {"Size": f"{size(found.written)} (virtual {size(found.whole)})"}
 
 
-def _status(view: "View") -> str:
-    """Return Docker's words for a status: "Up 3 minutes", "Exited (0) 2 hours ago", "Created"."""
+def _status(engine: "Engine", view: "View") -> str:
+    """Return Docker's words for a status: "Up 3 minutes (healthy)", "Exited (0) 2 hours ago", "Created"."""
     now = view.status
     if now.running:
-        paused = " (Paused)" if now.state == "paused" else ""
-        return f"Up {span(time() - view.record.started / 1e9)}{paused}" if view.record.started else "Starting"
+        if not view.record.started:
+            return "Starting"
+        more = "Paused" if now.state == "paused" else _health(engine, view)
+        return f"Up {span(time() - view.record.started / 1e9)}{f' ({more})' if more else ''}"
     if now.exit is None:
         return now.state.capitalize()
     when = f" {age(time() - now.exit.finished / 1e9)}" if now.exit.finished else ""
     oom = ", out of memory" if now.exit.oom else ""
     return f"Exited ({now.exit.code}{oom}){when}"
+
+
+def _health(engine: "Engine", view: "View") -> str:
+    if view.record.health is None:
+        return ""
+    from engine.containers import health
+
+    return health.words(engine.layout, view.record, view.status)
 
 
 @app.command("logs")

@@ -35,6 +35,18 @@ class _Process(TypedDict):
     stop_signal: Annotated[Text, Option("--stop-signal", metavar="SIGNAL", help="Signal that asks it to end")]
     stop_timeout: Annotated[Text, Option("--stop-timeout", metavar="SECONDS", help="Wait before killing it (10)")]
     timeout: Annotated[Text, Option("--timeout", metavar="TIME", help="Stop it after so long, as in 90s or 2h")]
+    # Its health
+    health_cmd: Annotated[Text, Option("--health-cmd", metavar="COMMAND", help="Check with this shell command")]
+    health_interval: Annotated[Text, Option("--health-interval", metavar="TIME", help="Time between two checks (30s)")]
+    health_timeout: Annotated[Text, Option("--health-timeout", metavar="TIME", help="Time a check may take (30s)")]
+    health_retries: Annotated[Text, Option("--health-retries", metavar="N", help="Failures that make it unhealthy (3)")]
+    health_start_period: Annotated[
+        Text, Option("--health-start-period", metavar="TIME", help="Time at first when no failure counts (0s)")
+    ]
+    health_start_interval: Annotated[
+        Text, Option("--health-start-interval", metavar="TIME", help="Time between two checks then (5s)")
+    ]
+    no_healthcheck: Annotated[bool, Option("--no-healthcheck", help="Make no checks, whatever the image says")]
     # Files
     volume: Annotated[Texts, Option("--volume", "-v", metavar="DIR:TARGET[:ro]", help="Mount a directory of the host")]
     mount: Annotated[Texts, Option("--mount", metavar="KEY=VALUE,...", help="Mount type=bind or type=tmpfs")]

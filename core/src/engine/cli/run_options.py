@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.cli.limit_flags import limits_of
 from engine.spec import environment, isolation, security, sizes
 from engine.spec.devices import parse_cgroup_rule, parse_device
-from engine.spec.options import RunOptions, check
+from engine.spec.options import HealthOptions, RunOptions, check
 from engine.spec.refusal import refusal
 from engine.spec.ulimits import parse_ulimit
 from engine.spec.users import parse_group, parse_user
@@ -72,12 +72,28 @@ def options_of(
         cgroup_parent=flags["cgroup_parent"] or "",
         runtime=flags["runtime"] or "",
         log_driver=flags["log_driver"] or "",
+        health=_health(flags),
         log_opts=environment.parse_pairs(flags["log_opt"] or (), "--log-opt", "max-size=10m"),
         **_names_of_others(flags),
         **limits_of(flags),
     )
     check(options)
     return options
+
+
+def _health(flags: RunFlags) -> HealthOptions:
+    def seconds(flag: str, text: str | None) -> float | None:
+        return _maybe(text, lambda text: sizes.parse_duration(text, flag))
+
+    return HealthOptions(
+        command=flags["health_cmd"],
+        interval=seconds("--health-interval", flags["health_interval"]),
+        timeout=seconds("--health-timeout", flags["health_timeout"]),
+        retries=_maybe(flags["health_retries"], lambda text: sizes.parse_whole(text, "--health-retries", "3")),
+        start_period=seconds("--health-start-period", flags["health_start_period"]),
+        start_interval=seconds("--health-start-interval", flags["health_start_interval"]),
+        none=flags["no_healthcheck"],
+    )
 
 
 def _maybe(text: str | None, parse: Callable[[str], _T]) -> _T | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.containers import reading, rootfs, standstill
 from engine.containers.engine import Engine
@@ -16,6 +16,7 @@ from engine.images.progress import Progress, silent
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.spec.environment import merge_env
+from engine.spec.health import Healthcheck
 from engine.spec.image import History, RunConfig
 from engine.spec.options import RunOptions
 from engine.spec.tarwriter import END
@@ -76,7 +77,15 @@ def configured(record: Record, image: RunConfig) -> RunConfig:
         cmd=options.command or (None if own else image.cmd),
         working_dir=options.workdir or image.working_dir,
         labels=record.labels,
+        healthcheck=_healthcheck(record, image),
     )
+
+
+def _healthcheck(record: Record, image: RunConfig) -> Mapping[str, Any] | None:
+    """Return the container's check; that there is none is said only where the image has one."""
+    if record.health is not None:
+        return Healthcheck.from_plain(record.health).shown()
+    return {"Test": ["NONE"]} if image.healthcheck else None
 
 
 def _base(engine: Engine, record: Record) -> Image:

@@ -21,7 +21,9 @@ from engine.spec import facts
 from engine.spec.builder import build
 from engine.spec.command import labels_of
 from engine.spec.facts import ContainerFiles
-from engine.spec.options import RunOptions, check
+from engine.spec.health import healthcheck_of
+from engine.spec.options import RunOptions
+from engine.spec.options import check as check_options
 
 if TYPE_CHECKING:
     from engine.images.image import Image
@@ -64,7 +66,7 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
         from engine.containers.inheriting import inherit
 
         options = inherit(engine, options)
-    check(options)
+    check_options(options)
     if options.name:
         naming.check_name(options.name)
     settings = engine.settings
@@ -74,6 +76,7 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
     log = engine.chosen("log", options.log_driver or settings.log_driver, options.log_opts)
     log.driver.sink_arguments()
     base = find_base(engine, options, storage.name)
+    check = healthcheck_of(options.health, base.config)
     record = Record(
         id=naming.new_id(),
         name=options.name or naming.new_name(),
@@ -86,6 +89,7 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
         log=log.name,
         options=options.to_plain(),
         labels=labels_of(options, base.config),
+        health=check.to_plain() if check else None,
     )
     known = facts.gather(options, swap=CgroupCapability.SWAP in cgroup.driver.capabilities)
     files = _etc_files(engine.layout.container(record.id))

@@ -48,7 +48,7 @@ def execute(engine: Engine, wanted: str, options: ExecOptions) -> socket.socket 
         raise pausing.not_running(record)
     try:
         pausing.must_not_be_paused(engine, record, ", and a command in it would stand still too")
-        client.ask(connection, request(engine, record, options))
+        client.ask(connection, request(engine, record, _spec(engine, record), options))
     except BaseException:
         connection.close()
         raise
@@ -58,9 +58,13 @@ def execute(engine: Engine, wanted: str, options: ExecOptions) -> socket.socket 
     return connection
 
 
-def request(engine: Engine, record: Record, options: ExecOptions) -> dict[str, Any]:
-    """Return what the shim is asked: the process, its steps, and the container's cgroup to enter."""
+def _spec(engine: Engine, record: Record) -> Spec:
     spec: Spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
+    return spec
+
+
+def request(engine: Engine, record: Record, spec: Spec, options: ExecOptions) -> dict[str, Any]:
+    """Return what the shim is asked: the process, its steps, and the container's cgroup to enter."""
     asked = RunOptions.from_plain(record.options)
     process = _process(spec["process"], options, asked.groups)
     runtime = engine.runtime(record.runtime)

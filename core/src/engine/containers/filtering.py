@@ -13,7 +13,9 @@ from engine.errors import InvalidInput, NotFound, StateError
 from engine.images import host
 from engine.spec.filters import Filters, labels_fit
 
-KEYS = ("name", "id", "status", "label", "ancestor")
+KEYS = ("name", "id", "status", "label", "ancestor", "health")
+HEALTHS = ("starting", "healthy", "unhealthy", "none")
+"""The words of `engine.shim.verdict`, and the one for a container without a check."""
 
 
 def keep(engine: Engine, views: Sequence[View], filters: Filters) -> list[View]:
@@ -38,6 +40,9 @@ def _test(engine: Engine, key: str, values: Sequence[str]) -> Callable[[View], b
         return lambda view: view.status.state in states
     if key == "label":
         return lambda view: labels_fit(values, view.record.labels)
+    if key == "health":
+        wanted = set(map(_health, values))
+        return lambda view: _health_of(engine, view) in wanted
     ancestors = [_layers(engine, value) for value in values]
     made: dict[str, tuple[str, ...]] = {}
 
@@ -63,6 +68,19 @@ def _state(text: str) -> str:
     if text not in get_args(State):
         raise InvalidInput(f"--filter: there is no status {text!r}", fix=f"Use {', '.join(get_args(State))}.")
     return text
+
+
+def _health(text: str) -> str:
+    if text not in HEALTHS:
+        raise InvalidInput(f"--filter: there is no health {text!r}", fix=f"Use {', '.join(HEALTHS)}.")
+    return text
+
+
+def _health_of(engine: Engine, view: View) -> str:
+    from engine.containers import health
+
+    found = health.of(engine.layout, view.record, view.status)
+    return HEALTHS[-1] if found is None else found.status
 
 
 def _layers(engine: Engine, image: str) -> tuple[str, ...]:

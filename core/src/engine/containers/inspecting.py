@@ -28,7 +28,7 @@ def inspect(engine: Engine, wanted: str, *, size: bool = False) -> dict[str, Any
         "Created": moment(record.created),
         "Path": spec["process"]["args"][0] if spec else "",
         "Args": spec["process"]["args"][1:] if spec else [],
-        "State": _state(view, failing.read(engine.layout, record.id)),
+        "State": {**_state(view, failing.read(engine.layout, record.id)), **_health(engine, view)},
         "Image": record.image,
         "RestartCount": record.restarts,
         "Driver": record.storage,
@@ -45,6 +45,7 @@ def inspect(engine: Engine, wanted: str, *, size: bool = False) -> dict[str, Any
             "Tty": options.tty,
             "OpenStdin": options.interactive,
             "Labels": record.labels,
+            **_healthcheck(record),
         },
         "HostConfig": record.options,
         "Mounts": _mounts(spec),
@@ -100,6 +101,29 @@ def _state(view: View, failure: Failure | None) -> dict[str, Any]:
         "StartedAt": moment(view.record.started),
         "FinishedAt": moment(ended.finished if ended is not None else 0),
     }
+
+
+def _healthcheck(record: Record) -> dict[str, Any]:
+    if record.health is None:
+        return {}
+    from engine.spec.health import Healthcheck
+
+    return {"Healthcheck": Healthcheck.from_plain(record.health).shown()}
+
+
+def _health(engine: Engine, view: View) -> dict[str, Any]:
+    if view.record.health is None:
+        return {}
+    from engine.containers import health
+
+    found = health.of(engine.layout, view.record, view.status)
+    if found is None:
+        return {}
+    results = [
+        {"Start": moment(one.start), "End": moment(one.end), "ExitCode": one.code, "Output": one.output}
+        for one in found.results
+    ]
+    return {"Health": {"Status": found.status, "FailingStreak": found.streak, "Log": results}}
 
 
 def _mounts(spec: Spec) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ would run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import plugins
 from engine.actions.base import Phase, Step
@@ -91,10 +91,21 @@ def make_plan(
         reaper=command,
         reaper_environment=environment,
         trace=tracing.wanted(),
+        health=_health(engine, record, spec),
         events=str(engine.layout.events),
         attributes=attributes_of(record),
     )
     return plan, cgroup
+
+
+def _health(engine: Engine, record: Record, spec: Spec) -> dict[str, Any] | None:
+    """Return how the shim checks the container's health, or None."""
+    if record.health is None:
+        return None
+    from engine.containers import executing, health
+
+    wanted = executing.ExecOptions(command=tuple(record.health["args"]))
+    return health.settings_of(record.health, executing.request(engine, record, spec, wanted))
 
 
 def plan_namespaces(engine: Engine, options: RunOptions, hostname: str) -> NamespacePlan:

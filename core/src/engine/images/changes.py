@@ -1,7 +1,7 @@
 """Changes to an image's configuration, as `import --change` takes them: instructions of a Dockerfile.
 
-``CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR``; lists as JSON or, where a Dockerfile allows
-it, as words for the shell. Pure; everything raises `InvalidInput`.
+``CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR``; lists as JSON or, where a
+Dockerfile allows it, as words for the shell. Pure; everything raises `InvalidInput`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import shlex
 from collections.abc import Callable, Iterable
 
 from engine.errors import InvalidInput
+from engine.images.healthcheck import options_of
+from engine.spec.health import healthcheck_of
 from engine.spec.image import RunConfig
+from engine.spec.options import NO_WISH
 
 _SHELL = ("/bin/sh", "-c")
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?")
@@ -74,11 +77,27 @@ def _on_build(config: RunConfig, text: str) -> RunConfig:
     return config._replace(on_build=(*config.on_build, text))
 
 
+def _healthcheck(config: RunConfig, text: str) -> RunConfig:
+    """A check in words for the shell stays that: the container's shell is chosen when it is made."""
+    said, rest = options_of(text)
+    kind, _, command = rest.partition(" ")
+    if rest == "NONE" and not said:
+        return config._replace(healthcheck={"Test": ["NONE"]})
+    words = _json_words(f"HEALTHCHECK {text}", command.strip())
+    if kind != "CMD" or not command.strip() or words == ():
+        raise _wrong(f"HEALTHCHECK {text}", "is neither NONE nor options and CMD with a command")
+    test = ["CMD-SHELL", command.strip()] if words is None else ["CMD", *words]
+    found = config._replace(healthcheck={"Test": test, **said})
+    healthcheck_of(NO_WISH, found)
+    return found
+
+
 _INSTRUCTIONS: dict[str, Callable[[RunConfig, str], RunConfig]] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
     "EXPOSE": _expose,
+    "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
     "ONBUILD": _on_build,
     "STOPSIGNAL": lambda config, text: config._replace(stop_signal=text),

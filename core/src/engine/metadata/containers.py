@@ -36,7 +36,8 @@ class Record:
 
     ``image`` is the image's ID ("" for ``host:``), ``image_name`` what the user typed; ``created`` and ``started`` are
     nanoseconds since the epoch (0: never). ``storage``, ``cgroup``, ``runtime`` and ``log`` name the drivers that serve
-    it, chosen once. ``options`` is `engine.spec.options.RunOptions` as plain data, ``asked`` the resources as asked.
+    it, chosen once. ``options`` is `engine.spec.options.RunOptions` as plain data, ``asked`` the resources as asked;
+    ``health`` is `engine.spec.health.Healthcheck` as plain data, None without a check.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Record:
     restarts: int = 0
     labels: dict[str, str] = field(default_factory=dict)
     applied: dict[str, str] = field(default_factory=dict)
+    health: dict[str, Any] | None = None
     phase: Phase = "ready"
     worker: Identity | None = None
 

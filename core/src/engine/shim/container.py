@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from time import CLOCK_MONOTONIC_RAW, clock_gettime, time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.actions import execute as steps
 from engine.actions.base import Phase, Slots, from_plain, of_phase
 from engine.actions.journal import Journal
-from engine.actions.task import Stage, Streams
+from engine.actions.task import Executed, Stage, Streams
 from engine.contracts.observer import CONTAINER, Event, Topic
 from engine.errors import EngineError
 from engine.events import journal
@@ -22,6 +22,9 @@ from engine.shim.notes import note
 from engine.shim.plan import Plan
 from engine.shim.process import Kept
 from engine.shim.protocol import Exit
+
+if TYPE_CHECKING:
+    from engine.shim.health import Checks
 
 _KILL_DEADLINE = 10.0
 _LONGEST_COMMAND = 1024
@@ -39,6 +42,8 @@ class Container:
         self.slots: Slots = {}
         self.init: Kept | None = None
         self.execs: list[Kept] = []
+        self.health: Checks | None = None
+        self.pid = os.getpid()
         self.reason = ""
         self.asked = ""
         self._began = clock_gettime(CLOCK_MONOTONIC_RAW)
@@ -84,27 +89,21 @@ class Container:
         init.on_signal = self._tell_signal
         self.init = init
         self._tell_start()
+        self._check_health()
         if self.plan.timeout:
             self.loop.after(self.plan.timeout, lambda: self.kill("timeout"))
         return init
 
     def execute(self, request: dict[str, Any]) -> Kept:
         """Start one more process in the running container, as a request of op ``exec`` describes it."""
-        wanted = tuple(from_plain(step) for step in request["steps"])
-        init = self.init
-        if init is None or init.ended is not None:
-            raise EngineError("the container is not running", fix="Start it first.")
-        slots: Slots = {}
         inner, outer = streams.make(terminal=bool(request["process"].get("terminal")), stdin=request["stdin"])
         try:
-            steps.run(of_phase(wanted, Phase.PARENT_BEFORE), slots)
-            made = self.stage.execute(self.plan.task, request["process"], wanted, inner, init.pidfd, slots)
+            made = self.start_process(request, inner)
         except BaseException:
             streams.close(outer)
             raise
         finally:
             streams.close(inner)
-            close_slots(slots)
         kept = self._keep(made.pid, made.pidfd, outer, made.console, None)
         exec_id, command = os.urandom(32).hex(), " ".join(request["process"]["args"])[:_LONGEST_COMMAND]
         self.tell(Topic.EXEC_CREATE, command, execID=exec_id)
@@ -112,6 +111,22 @@ class Container:
         kept.on_exit = lambda kept: self._exec_ended(kept, exec_id)
         self.execs.append(kept)
         return kept
+
+    def start_process(self, request: dict[str, Any], inner: Streams) -> Executed:
+        """Start a process as a request describes it, with these streams, which stay the caller's to close.
+
+        Called in the shim, and in the child that checks the container's health. Raises `EngineError`, `OSError`.
+        """
+        wanted = tuple(from_plain(step) for step in request["steps"])
+        init = self.init
+        if init is None or init.ended is not None:
+            raise EngineError("the container is not running", fix="Start it first.")
+        slots: Slots = {}
+        try:
+            steps.run(of_phase(wanted, Phase.PARENT_BEFORE), slots)
+            return self.stage.execute(self.plan.task, request["process"], wanted, inner, init.pidfd, slots)
+        finally:
+            close_slots(slots)
 
     def stop(self, number: int, timeout: float) -> None:
         """Send the stop signal, and kill everything if the init still runs ``timeout`` seconds later."""
@@ -166,6 +181,8 @@ class Container:
         """End what the init left running, record its exit status, undo the journal. The state directory goes last."""
         assert self.init is not None
         assert self.init.ended is not None
+        if self.health is not None:
+            self.health.end()
         killed = self._oom_kills
         if self.plan.group is not None:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)
@@ -215,6 +232,13 @@ class Container:
         # The first thing of all: systemd removes an empty scope, and the counters with it, within milliseconds.
         if self.plan.group is not None:
             self._oom_kills = oom.kills(self.plan.group, self._began)
+
+    def _check_health(self) -> None:
+        if self.plan.health is not None:
+            from engine.shim.health import Checks
+            from engine.shim.verdict import Settings
+
+            self.health = Checks(self, Settings(**self.plan.health))
 
     def _tell_start(self) -> None:
         self._started = time_ns()

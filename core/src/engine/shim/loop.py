@@ -12,6 +12,8 @@ from time import monotonic
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
+_LONGEST_WAIT = 86400.0
+"""Seconds; epoll_wait(2) takes its timeout as milliseconds in an int."""
 
 
 class Loop:
@@ -56,7 +58,7 @@ class Loop:
             self._expire()
 
     def _patience(self) -> float | None:
-        return max(0.0, self._timers[0][0] - monotonic()) if self._timers else None
+        return min(max(0.0, self._timers[0][0] - monotonic()), _LONGEST_WAIT) if self._timers else None
 
     def _expire(self) -> None:
         while self._timers and self._timers[0][0] <= monotonic():

@@ -26,6 +26,7 @@ class Plan(NamedTuple):
     ``reaper``      command to execute when the container has ended and the launcher, which would have done its work, is
                     gone; empty: none. ``reaper_environment``: what it gets as environment
     ``trace``       measure every step, and tell the launcher
+    ``health``      how to check the container's health, as `engine.shim.verdict.Settings` has it; None: not at all
     ``events``      directory of the journal of events; "": none is kept. ``attributes``: what each event says
     """
 
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     reaper: Sequence[str]
     reaper_environment: Mapping[str, str]
     trace: bool = False
+    health: Mapping[str, Any] | None = None
     events: str = ""
     attributes: Mapping[str, str] = {}  # never changed
 

@@ -2,8 +2,8 @@
 
 In the state directory ``<state>/containers/<id>`` (forgotten by a reboot): ``shim`` and ``init``, the identities of the
 two processes, ``group``, the cgroup that the container is in, and ``name``, the container's name if it was renamed
-while it ran. In the container's own directory
-``<root>/containers/<id>``: ``exit``, how the last run ended.
+while it ran, ``health``, what the checks found. In the container's own directory ``<root>/containers/<id>``: ``exit``,
+how the last run ended, and the ``health`` that it had then.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.errors import InvalidInput, StateError
 from engine.spec.defaults import STOP_SIGNAL_ANNOTATION
@@ -19,8 +19,27 @@ from engine.spec.security import PLAIN, SecurityOptions
 from engine.spec.ulimits import Ulimit
 from engine.spec.volumes import MountRequest, check_targets
 
+SHORTEST = 0.001
+"""Seconds; the shortest time of a health check, as in Docker."""
+_LONGEST = 1e9
+"""Seconds; more than anybody waits."""
 SMALLEST_MEMORY = 6 << 20
 """Bytes. Below that no process starts (docker-run(1), ``--memory``)."""
+
+
+class HealthOptions(NamedTuple):
+    """What ``--health-*`` say; None and 0 leave it to the image. ``none``: no check at all. Times are in seconds."""
+
+    command: str | None = None
+    interval: float | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    start_period: float | None = None
+    start_interval: float | None = None
+    none: bool = False
+
+
+NO_WISH = HealthOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +133,7 @@ class RunOptions:
     runtime: str = ""
     log_driver: str = ""
     log_opts: Mapping[str, str] = field(default_factory=dict)
+    health: HealthOptions = NO_WISH
 
     def wishes(self) -> dict[str, str]:
         """Return what is asked of each namespace kind (see `engine.spec.isolation`). Raises `InvalidInput`."""
@@ -164,6 +184,8 @@ def _plain(value: Any) -> Any:
 def _typed(name: str, value: Any) -> Any:
     if name in _ROWS:
         return tuple(_ROWS[name](**_tuples(row)) for row in value)
+    if name == "health":
+        return HealthOptions(**value)
     if name == "security":
         return SecurityOptions(**_tuples(value))
     return tuple(value) if isinstance(value, list) else value
@@ -178,6 +200,7 @@ def check(options: RunOptions) -> None:
     _check_memory(options)
     _check_processors(options)
     _check_names(options)
+    _check_health(options.health)
     check_targets(options.mounts)
     for flag, value, low, high in (
         ("--cpu-shares", options.cpu_shares, 2, 262144),
@@ -198,6 +221,24 @@ def check(options: RunOptions) -> None:
             f"--stop-timeout {options.stop_timeout} is negative",
             fix="Use seconds, 0 to kill at once, or -1 to wait for ever.",
         )
+
+
+def _check_health(options: HealthOptions) -> None:
+    """Refuse what contradicts itself or is out of range."""
+    if options.none and options != NO_WISH._replace(none=True):
+        raise InvalidInput("--no-healthcheck and --health-* contradict each other", fix="Leave out one of them.")
+    if options.command is not None and not options.command.strip():
+        raise InvalidInput("--health-cmd is empty", fix="Name a command, or use --no-healthcheck.")
+    for flag, value in (
+        ("--health-interval", options.interval),
+        ("--health-timeout", options.timeout),
+        ("--health-start-period", options.start_period),
+        ("--health-start-interval", options.start_interval),
+    ):
+        if value and not SHORTEST <= value <= _LONGEST:
+            raise InvalidInput(f"{flag} {value:g} s is out of range", fix="Use a time from 1ms on, as in 30s.")
+    if options.retries is not None and options.retries < 0:
+        raise InvalidInput(f"--health-retries {options.retries} is negative", fix="Use a number from 1 on.")
 
 
 def _check_memory(options: RunOptions) -> None:
