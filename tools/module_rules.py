@@ -25,6 +25,7 @@ LEAN = (
     "core/src/engine/events/journal.py",
     "core/src/engine/linux",
     "core/src/engine/shim",
+    "core/src/engine/spec/restart_policy.py",
     "plugins/runtime_native/src/engine_runtime_native/stage",
     "plugins/runtime_native/src/engine_runtime_native/stage.py",
     "plugins/runtime_oci/src/engine_runtime_oci/stage",

@@ -165,6 +165,17 @@ def ulimit(scene: Scene) -> None:
     assert scene.bare(open_files) == "all\n"
 
 
+def restart(scene: Scene) -> None:
+    """Each start has an uptime of its own, and what the first one wrote is still there."""
+    script = "echo run >>/runs; test $(wc -l </runs) -gt 2 && exec sleep 600; exit 3"
+    with scene.box.container(*scene.typed, script=script) as container:
+        until(lambda: container.pid and container.inspect()["RestartCount"] == 2, "a third run")
+        assert container.sh("wc -l </runs") == "3\n"
+    with scene.box.container(script=script) as container:
+        assert container.wait() == 3
+        assert container.state["Status"] == "exited"
+
+
 def stop_signal(scene: Scene) -> None:
     script = "trap 'exit 33' USR1; trap 'exit 44' TERM; echo ready; while :; do sleep 0.02; done"
     for flags, status in ((scene.typed, 33), ((), 44)):

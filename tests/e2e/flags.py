@@ -47,6 +47,7 @@ PROCESS = [
 ]
 
 END = [
+    Row("--restart", "--restart on-failure:2", "it is started again, twice", process.restart),
     Row("--stop-signal", "--stop-signal USR1", "stop sends this signal", process.stop_signal),
     Row("--stop-timeout", "--stop-timeout 1", "stop kills after so long", process.stop_timeout),
     Row("--timeout", "--timeout 300ms", "it is ended after so long", process.timeout),

@@ -119,7 +119,7 @@ def test_a_paused_one_is_changed_and_stays_paused(box: Box) -> None:
 @pytest.mark.parametrize(
     ("flags", "what"),
     [
-        ([], "no limit to change"),
+        ([], "nothing to change"),
         (["--memory", "much"], "--memory 'much' is not a size"),
         (["--memory", "1k"], "less than the least that works"),
         (["--cpus", "4000"], "more than the machine has"),

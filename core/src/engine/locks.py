@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +37,7 @@ def hold_new(directory: Path) -> tuple[int, Path]:
     The file is locked for as long as the descriptor is open: see `remove_abandoned`.
     """
     while True:
-        path = directory / f"{os.getpid()}-{secrets.token_hex(8)}"
+        path = directory / f"{os.getpid()}-{os.urandom(8).hex()}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:

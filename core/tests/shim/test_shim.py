@@ -42,7 +42,7 @@ class Kept:
         fields: dict[str, Any] = {
             "directory": str(self.directory), "state": str(self.state), "stage": "plain_stage", "paths": [str(HERE)],
             "task": task, "group": None, "unit": False, "sink": None, "stdin": "once", "attach": True, "sync": True,
-            "timeout": 0, "reaper": (), "reaper_environment": {},
+            "timeout": 0, "reaper": (), "again": (), "environment": {},
         }  # fmt: skip
         shim = launch()
         self.launched.append(shim)

@@ -12,6 +12,7 @@ from core.tests.spec.facts_for_tests import FUSE, asked, spec_of
 from engine.cli.run_flags import RunFlags
 from engine.errors import InvalidInput
 from engine.spec.options import HealthOptions, RunOptions
+from engine.spec.restart_policy import RestartPolicy
 from engine.spec.runtime import Spec
 
 Seen = Callable[[Spec], object]
@@ -211,6 +212,7 @@ KEPT: list[tuple[str, Any, str, object]] = [
     ("dns", ["192.0.2.53", "::1"], "dns", ("192.0.2.53", "::1")),
     ("dns_search", ["example.org", "."], "dns_search", ("example.org", ".")),
     ("dns_option", ["ndots:2"], "dns_options", ("ndots:2",)),
+    ("restart", "on-failure:3", "restart", RestartPolicy("on-failure", 3)),
     ("stop_timeout", "3", "stop_timeout", 3),
     ("timeout", "1m30s", "timeout", 90.0),
     ("health_cmd", "true", "health", HealthOptions(command="true")),

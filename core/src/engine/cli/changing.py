@@ -10,6 +10,7 @@ from engine.cli.run_flags import takes_flags
 from engine.cli.several import each
 from engine.errors import InvalidInput
 from engine.spec import sizes
+from engine.spec.restart_policy import parse_restart
 from engine.spec.stop_signals import signal_number
 
 app = typer.Typer()
@@ -91,15 +92,24 @@ def rename(
 
 @app.command("update")
 @takes_flags(LimitFlags)
-def update(ctx: typer.Context, containers: _Names, **flags: Unpack[LimitFlags]) -> int:
-    """Change the limits of containers, at once and for their next runs; 0 takes a limit away.
+def update(
+    ctx: typer.Context,
+    containers: _Names,
+    policy: Annotated[
+        str | None, typer.Option("--restart", metavar="POLICY", help="no, on-failure[:N], always, unless-stopped")
+    ] = None,
+    **flags: Unpack[LimitFlags],
+) -> int:
+    """Change the limits of containers, at once and for their next runs; 0 takes a limit away. And the restart policy.
 
     \b
     engine update --memory 1g --cpus 2 db
     """
     changes = limits_of(flags)
+    if policy is not None:
+        changes["restart"] = parse_restart(policy)
     if not changes:
-        raise InvalidInput("no limit to change is named", fix="Name one, as in `engine update --memory 1g db`.")
+        raise InvalidInput("nothing to change is named", fix="Name a limit, as in `engine update --memory 1g db`.")
     from engine.containers import updating
 
     with open_engine(ctx) as engine:

@@ -106,6 +106,8 @@ def _size(engine: "Engine", view: "View") -> dict[str, str]:
 def _status(engine: "Engine", view: "View") -> str:
     """Return Docker's words for a status: "Up 3 minutes (healthy)", "Exited (0) 2 hours ago", "Created"."""
     now = view.status
+    if now.state == "restarting":
+        return f"Restarting ({now.exit.code}) {age(time() - now.exit.finished / 1e9)}" if now.exit else "Restarting"
     if now.running:
         if not view.record.started:
             return "Starting"

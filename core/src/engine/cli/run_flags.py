@@ -32,6 +32,7 @@ class _Process(TypedDict):
     ulimit: Annotated[Texts, Option("--ulimit", metavar="NAME=SOFT[:HARD]", help="Limit a resource of each process")]
     oom_score_adj: Annotated[Text, Option("--oom-score-adj", metavar="N", help="Readiness to be killed, -1000 to 1000")]
     # Its end
+    restart: Annotated[Text, Option("--restart", metavar="POLICY", help="no, on-failure[:N], always, unless-stopped")]
     stop_signal: Annotated[Text, Option("--stop-signal", metavar="SIGNAL", help="Signal that asks it to end")]
     stop_timeout: Annotated[Text, Option("--stop-timeout", metavar="SECONDS", help="Wait before killing it (10)")]
     timeout: Annotated[Text, Option("--timeout", metavar="TIME", help="Stop it after so long, as in 90s or 2h")]

@@ -11,6 +11,7 @@ from engine.spec import environment, isolation, security, sizes
 from engine.spec.devices import parse_cgroup_rule, parse_device
 from engine.spec.options import HealthOptions, RunOptions, check
 from engine.spec.refusal import refusal
+from engine.spec.restart_policy import parse_restart
 from engine.spec.ulimits import parse_ulimit
 from engine.spec.users import parse_group, parse_user
 from engine.spec.volumes import MountRequest, parse_mount, parse_tmpfs, parse_volume, split_inherited
@@ -33,6 +34,7 @@ def options_of(
         interactive=flags["interactive"],
         tty=flags["tty"],
         rm=flags["rm"],
+        restart=parse_restart(flags["restart"] or "no"),
         env=environment.variables(flags["env"] or (), flags["env_file"] or (), surrounding),
         host_env=environment.passed_on(surrounding) if flags["env_host"] else (),
         workdir=flags["workdir"] or "",

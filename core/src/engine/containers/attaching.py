@@ -10,7 +10,6 @@ from engine.containers.engine import Engine
 from engine.errors import Conflict, StateError
 from engine.metadata import containers
 from engine.metadata.containers import Record
-from engine.shim import protocol
 from engine.shim.protocol import Exit
 
 _LOOK_AGAIN = 0.05
@@ -19,9 +18,14 @@ _LOOK_AGAIN = 0.05
 def attach(engine: Engine, wanted: str) -> tuple[socket.socket, bool]:
     """Attach to a running container; return the connection, and whether its process has a terminal.
 
-    Raises `Conflict` when it does not run.
+    Raises `Conflict` when it does not run, or has ended and is about to be restarted.
     """
     record = containers.find(engine.store.connection, wanted)
+    if status.of(engine.layout, record).state == "restarting":
+        raise Conflict(
+            f"container {record.name!r} has ended and is about to be restarted",
+            fix=f"Attach once it runs; `engine logs --follow {record.name}` shows its output at once.",
+        )
     connection = client.connect(engine.layout, record.id)
     if connection is None:
         raise Conflict(
@@ -51,7 +55,7 @@ def wait_for(engine: Engine, record: Record) -> Exit:
         connection = client.connect(engine.layout, record.id)
         if connection is not None:
             with connection:
-                connection.sendall(protocol.control({"op": "wait"}))
+                client.send(connection, {"op": "wait"})
                 ended = client.await_exit(connection)
             if ended is not None:
                 return ended

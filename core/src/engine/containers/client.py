@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import suppress
 from typing import Any
 
 from engine.containers.layout import Layout
@@ -29,13 +30,19 @@ def connect(layout: Layout, container_id: str) -> socket.socket | None:
         os.close(state_fd)
 
 
+def send(connection: socket.socket, request: dict[str, Any]) -> None:
+    """Send a request. A shim that ends at this moment does not get it: whoever reads the answer sees that."""
+    with suppress(BrokenPipeError):
+        connection.sendall(protocol.control(request))
+
+
 def ask(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any]:
     """Send a request and return the first answer.
 
     Raises the error that the shim answered, `StateError` when it ends or says nothing for too long.
     """
     connection.settimeout(_ANSWER_SECONDS)
-    connection.sendall(protocol.control(request))
+    send(connection, request)
     answer = read_answer(connection)
     connection.settimeout(None)
     return answer

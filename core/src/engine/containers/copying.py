@@ -65,7 +65,7 @@ def container_side(engine: Engine, wanted: str, path: str) -> Iterator[Side]:
     record = containers.find(engine.store.connection, wanted)
     with rootfs.inhabited(engine, record) as root:
         side = Side(root, path, record.name)
-        if not status.of(engine.layout, record).running:
+        if not status.of(engine.layout, record).has_task:
             side = side._replace(hidden=_mount_points(engine, record, root))
             _refuse_hidden(side, _leads(root, path))
             if record.options.get("read_only"):

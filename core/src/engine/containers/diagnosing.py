@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.containers import failing, listing
 from engine.containers.engine import Engine
@@ -62,13 +62,16 @@ def why(engine: Engine, wanted: str) -> Diagnosis:
     """Return why the container of that name or ID is as it is. Raises `NotFound`."""
     view = listing.view(engine, wanted)
     failure = failing.read(engine.layout, view.record.id)
-    if view.status.running:
+    if view.status.has_task:
         return Diagnosis("running", f"it runs, as process {view.status.pid}" if view.status.pid else "it is starting")
     if failure is not None:
         return _not_started(engine, failure)
     if view.status.exit is None:
         return Diagnosis("created", "it was never started", f"Start it with `engine start {view.record.name}`.")
-    return _ended(engine, view, view.status.exit)
+    diagnosis = _ended(engine, view, view.status.exit)
+    if view.status.state == "restarting":
+        return replace(diagnosis, what=f"{diagnosis.what}; it is about to be restarted")
+    return diagnosis
 
 
 def _not_started(engine: Engine, failure: Failure) -> Diagnosis:

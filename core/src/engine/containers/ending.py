@@ -6,13 +6,9 @@ the shim executes as its last deed (`reap`).
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from engine import plugins
 from engine.containers import erase, status
 from engine.containers.console import Console
 from engine.containers.engine import Engine
@@ -25,8 +21,6 @@ from engine.shim import protocol
 from engine.shim.launch import Launched
 from engine.shim.protocol import Exit
 from engine.spec.options import RunOptions
-
-_PROGRAM = "import sys; from engine.containers.ending import reap; reap(*sys.argv[1:])"
 
 
 def stay(engine: Engine, record: Record, shim: Launched, *, stdin: bool, detach_keys: bytes) -> int:
@@ -42,7 +36,8 @@ def stay(engine: Engine, record: Record, shim: Launched, *, stdin: bool, detach_
     with suppress(BrokenPipeError):  # the shim did not wait for the word
         shim.connection.sendall(protocol.control({"op": "settled"}))
     shim.close()
-    shim.reap()
+    if not ended.again:
+        shim.reap()
     return ended.code
 
 
@@ -54,14 +49,6 @@ def settle(engine: Engine, record: Record, ended: Exit) -> None:
             removed = erase.ended(engine, record)
         if removed:
             tell(engine, Topic.DESTROY, record)
-
-
-def reaper(engine: Engine, record: Record) -> tuple[list[str], dict[str, str]]:
-    """Return the command, and its environment, that does `settle` without us; empty when there is nothing to do."""
-    if not record.options.get("rm") and not plugins.index().names("observer"):
-        return [], {}
-    command = [sys.executable, "-c", _PROGRAM, str(engine.layout.root), str(engine.layout.state), record.id]
-    return command, _settings(os.environ)
 
 
 def reap(root: str, state: str, container_id: str) -> None:
@@ -76,9 +63,3 @@ def reap(root: str, state: str, container_id: str) -> None:
         ended = status.of(engine.layout, record).exit
         if ended is not None:
             settle(engine, record, ended)
-
-
-def _settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the environment that settings are made from."""
-    wanted = ("HOME", "PATH", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
-    return {key: value for key, value in environment.items() if key in wanted or key.startswith("ENGINE_")}

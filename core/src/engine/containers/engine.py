@@ -61,14 +61,15 @@ class Engine:
             store.close()
 
     @contextmanager
-    def locked(self, container_id: str) -> Iterator[None]:
+    def locked(self, container_id: str, patience: float | None = _PATIENCE) -> Iterator[None]:
         """Hold the container's lock for the body: one command at a time changes it.
 
         Whoever only looks (`ps`, `inspect`, `logs`), and `exec`, never takes it, so a command that hangs on one
-        container holds up none of them. Raises `Conflict` when another command has it for longer than a minute.
+        container holds up none of them. Raises `Conflict` when another command has it for longer than ``patience``
+        seconds; None is for ever.
         """
         path = self.layout.lock(container_id)
-        with locks.locked(path, patience=_PATIENCE) as got:
+        with locks.locked(path, patience=patience) as got:
             if not got:
                 raise Conflict(
                     f"another command has been working on container {container_id[:12]} for more than a minute",

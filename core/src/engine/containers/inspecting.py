@@ -47,7 +47,10 @@ def inspect(engine: Engine, wanted: str, *, size: bool = False) -> dict[str, Any
             "Labels": record.labels,
             **_healthcheck(record),
         },
-        "HostConfig": record.options,
+        "HostConfig": {
+            **record.options,
+            "RestartPolicy": {"Name": options.restart.name, "MaximumRetryCount": options.restart.maximum},
+        },
         "Mounts": _mounts(spec),
         "Limits": _limits(spec, record.applied),
         "Spec": spec,
@@ -88,18 +91,19 @@ def _state(view: View, failure: Failure | None) -> dict[str, Any]:
     now, ended = view.status, view.status.exit
     if ended is None and failure is not None:
         ended = Exit(failure.code, reason=failure.what)
-    over = ended is not None and not now.running
+    over = ended is not None and not now.has_task
     return {
         "Status": now.state,
         "Running": now.running,
         "Paused": now.state == "paused",
+        "Restarting": now.state == "restarting",
         "OOMKilled": over and ended is not None and ended.oom,
         "Pid": now.pid,
         "ShimPid": now.shim,
         "ExitCode": ended.code if over and ended is not None else 0,
         "Error": ended.reason if over and ended is not None else "",
         "StartedAt": moment(view.record.started),
-        "FinishedAt": moment(ended.finished if ended is not None else 0),
+        "FinishedAt": moment(ended.finished if ended is not None else view.record.finished),
     }
 
 

@@ -29,7 +29,7 @@ def samples(engine: Engine, wanted: Sequence[str]) -> list[Sample]:
     Raises `NotFound` for a name that no container has.
     """
     views = [listing.view(engine, name) for name in wanted] if wanted else listing.listing(engine)
-    found = (_sample(engine, view.record) for view in views if view.status.running)
+    found = (_sample(engine, view.record) for view in views if view.status.has_task)
     return [one for one in found if one is not None]
 
 
@@ -37,7 +37,7 @@ def must_run(engine: Engine, wanted: Sequence[str]) -> None:
     """Raise `Conflict` for the first of these containers that does not run, `NotFound` for one that there is not."""
     for name in wanted:
         view = listing.view(engine, name)
-        if not view.status.running:
+        if not view.status.has_task:
             raise pausing.not_running(view.record)
 
 

@@ -7,13 +7,13 @@ would run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import plugins
 from engine.actions.base import Phase, Step
 from engine.actions.rootfs import MountRootfs
 from engine.actions.task import Task
-from engine.containers import ending, grouping, joining, tracing
+from engine.containers import grouping, joining, programs, tracing
 from engine.containers.engine import Engine
 from engine.containers.telling import attributes_of
 from engine.metadata.containers import Record
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from engine.spec.runtime import Spec
 
 
+class Before(NamedTuple):
+    """How often a container was started again since a user started it, and the last back-off in seconds."""
+
+    restarts: int = 0
+    delay: float = 0.0
+
+
+FIRST_RUN = Before()
+
+
 def make_plan(
     engine: Engine,
     record: Record,
@@ -38,10 +48,11 @@ def make_plan(
     *,
     attach: bool,
     passed: Passed | None = None,
+    before: Before = FIRST_RUN,
 ) -> tuple[Plan, CgroupPlan]:
     """Translate a container's specification into the plan of one run. Starts and makes nothing.
 
-    ``mounts`` are the storage driver's for the container's snapshot.
+    ``mounts`` are the storage driver's for the container's snapshot, ``before`` what came before this run.
     """
     if passed is not None:
         spec["process"]["preservedDescriptors"] = passed.descriptors
@@ -64,7 +75,6 @@ def make_plan(
         *joining.shared_memory(engine, options),
     ]
     log = engine.log(record.log, options.log_opts)
-    command, environment = ending.reaper(engine, record)
     task = Task(
         id=record.id,
         bundle=str(directory),
@@ -88,8 +98,11 @@ def make_plan(
         attach=attach,
         sync=not options.rm,
         timeout=options.timeout or 0,
-        reaper=command,
-        reaper_environment=environment,
+        reaper=programs.reaper(engine, record),
+        again=programs.again(engine, record),
+        environment=programs.environment(),
+        restarts=before.restarts,
+        delay=before.delay,
         trace=tracing.wanted(),
         health=_health(engine, record, spec),
         events=str(engine.layout.events),

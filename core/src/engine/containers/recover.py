@@ -42,8 +42,12 @@ def everything(engine: Engine) -> None:
 
 def run_ended(engine: Engine, container_id: str) -> None:
     """Undo the journal of a run whose shim is dead, with the container's lock held; nothing when it lives."""
-    if not status.abandoned(engine.layout, container_id):
-        return
+    if status.abandoned(engine.layout, container_id):
+        undo_run(engine, container_id)
+
+
+def undo_run(engine: Engine, container_id: str) -> None:
+    """Undo the journal of a run and remove the state directory, with the container's lock held. Nothing without one."""
     path = engine.layout.container_state(container_id)
     try:
         state_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -51,9 +55,7 @@ def run_ended(engine: Engine, container_id: str) -> None:
         return
     try:
         ran = records.read_identity(state_fd, "init") is not None
-        failed = execute.roll_back(state_fd)
-        if failed:
-            raise EngineError(f"container {container_id[:12]} could not be cleaned up: {'; '.join(failed)}")
+        _roll_back(container_id, state_fd)
         record = _find(engine, container_id)
         if ran:
             _record_unknown_end(engine, container_id)
@@ -64,6 +66,26 @@ def run_ended(engine: Engine, container_id: str) -> None:
         os.close(state_fd)
     if record is not None and ran and record.options.get("rm") and erase.ended(engine, record):
         tell(engine, Topic.DESTROY, record)
+
+
+def clear_state(engine: Engine, container_id: str) -> None:
+    """Take over the state directory of a run that has ended, with the lock held: all but who waited is removed.
+
+    Raises `EngineError` when something of that run cannot be undone.
+    """
+    path = engine.layout.container_state(container_id)
+    state_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _roll_back(container_id, state_fd)
+        records.clear_state(state_fd, {"shim", records.RESTARTING})
+    finally:
+        os.close(state_fd)
+
+
+def _roll_back(container_id: str, state_fd: int) -> None:
+    failed = execute.roll_back(state_fd)
+    if failed:
+        raise EngineError(f"container {container_id[:12]} could not be cleaned up: {'; '.join(failed)}")
 
 
 def _record_unknown_end(engine: Engine, container_id: str) -> None:

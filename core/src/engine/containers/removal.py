@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.containers import erase, recover, status, stopping
+from engine.containers import erase, recover, status, stopping, wanting
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -14,25 +14,30 @@ from engine.metadata.containers import Record
 def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
     """Remove the container of that name or ID and return its ID; a running one only with ``force``, killed first.
 
-    Raises `NotFound`, `Conflict` for a running container without ``force``.
+    Raises `NotFound`, `Conflict` for a running or restarting container without ``force``.
     """
     record = containers.find(engine.store.connection, wanted)
-    if status.of(engine.layout, record).running:
+    now = status.of(engine.layout, record)
+    if now.running:
         if not force:
-            raise _running(record)
-        stopping.kill_and_wait(engine, record)
+            raise _running(record, now.state)
+        wanting.withdraw(engine.layout, record.id)
+        stopping.end(engine, record)
     with engine.locked(record.id):
         recover.run_ended(engine, record.id)
-        if status.of(engine.layout, record).running:  # another command had the lock before, and started it
-            raise _running(record)
+        now = status.of(engine.layout, record)
+        if now.running:  # another command had the lock before, and started it
+            if not force:
+                raise _running(record, now.state)
+            stopping.end_held(engine, record)
         removed = erase.ended(engine, record)
     if removed:
         tell(engine, Topic.DESTROY, record)
     return record.id
 
 
-def _running(record: Record) -> Conflict:
+def _running(record: Record, state: str) -> Conflict:
     return Conflict(
-        f"container {record.name!r} is running",
+        f"container {record.name!r} is {'restarting' if state == 'restarting' else 'running'}",
         fix=f"Stop it first (`engine stop {record.name}`), or remove it with --force.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.containers import ending, pausing, recover, starting, status, stopping
+from engine.containers import ending, pausing, recover, starting, status, stopping, wanting
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
@@ -58,8 +58,11 @@ def restart(engine: Engine, wanted: str, how: HowToStop) -> None:
             f"container {record.name!r} was made with --rm, so it is removed when it stops",
             fix="Run it again, without --rm if it is to be kept.",
         )
-    stopping.stop(engine, record.id, number=how.number, timeout=how.seconds)
-    starting.start(engine, record, attach=False).shim.close()
+    with engine.locked(record.id):  # all the while: nobody may remove it in between
+        wanting.withdraw(engine.layout, record.id)
+        if stopping.end_held(engine, record, number=how.number, timeout=how.seconds):
+            tell(engine, Topic.STOP, record)
+        starting.start_held(engine, record).shim.close()
     tell(engine, Topic.RESTART, record)
 
 

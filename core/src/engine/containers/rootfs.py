@@ -32,7 +32,7 @@ def bare(engine: Engine, record: Record) -> Iterator[int]:
     """
     with engine.locked(record.id):
         now = status.of(engine.layout, record)
-        fd = _clone(engine, record, now) if now.running else _mount(engine, record)
+        fd = _clone(engine, record, now) if now.has_task else _mount(engine, record)
         try:
             yield fd
         finally:
@@ -44,7 +44,7 @@ def inhabited(engine: Engine, record: Record) -> Iterator[int]:
     """Give a descriptor of the root as the container itself has it: with its mounts while it runs. Else as `bare`."""
     with engine.locked(record.id):
         now = status.of(engine.layout, record)
-        fd = _enter(engine, record, now) if now.running else _mount(engine, record)
+        fd = _enter(engine, record, now) if now.has_task else _mount(engine, record)
         try:
             yield fd
         finally:

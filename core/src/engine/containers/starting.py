@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import client, failing, planning, recover, status, stopping, tracing
+from engine.containers import client, failing, planning, recover, status, stopping, tracing, wanting
 from engine.containers.engine import Engine
+from engine.containers.planning import FIRST_RUN, Before
 from engine.containers.telling import tell_observers
 from engine.contracts.observer import Topic
 from engine.errors import Conflict, EngineError
@@ -52,6 +53,19 @@ def start(
         raise
 
 
+def start_held(engine: Engine, record: Record, *, before: Before | None = None) -> Started:
+    """Do the same for whoever holds the container's lock, detached.
+
+    ``before``: the caller is what the container's shim has executed in its place, to start it once more.
+    """
+    shim = launch()
+    try:
+        return _start(engine, record, shim, attach=False, before=before)
+    except BaseException:
+        shim.close()
+        raise
+
+
 def expect(engine: Engine, shim: Launched, options: RunOptions) -> None:
     """Tell a shim which modules its plan will need, so that it imports them while the plan is made.
 
@@ -65,15 +79,23 @@ def expect(engine: Engine, shim: Launched, options: RunOptions) -> None:
         shim.connection.sendall(protocol.control({"op": "expect", "modules": modules, "paths": paths}))
 
 
-def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool, passed: Passed | None) -> Started:
+def _start(
+    engine: Engine,
+    record: Record,
+    shim: Launched,
+    *,
+    attach: bool,
+    passed: Passed | None = None,
+    before: Before | None = None,
+) -> Started:
     recover.run_ended(engine, record.id)
     record = containers.find(engine.store.connection, record.id)  # as it is now: another command had the lock before
-    if status.of(engine.layout, record).running:
+    if before is None and status.of(engine.layout, record).running:
         raise Conflict(
             f"container {record.name!r} is running already", fix=f"Attach with `engine attach {record.name}`."
         )
     try:
-        saved, pid = _hand_over(engine, record, shim, attach=attach, passed=passed)
+        saved, pid = _hand_over(engine, record, shim, attach=attach, passed=passed, before=before)
     except EngineError as error:
         if not record.options.get("rm"):
             failing.record(engine.layout, record.id, error)
@@ -83,22 +105,31 @@ def _start(engine: Engine, record: Record, shim: Launched, *, attach: bool, pass
 
 
 def _hand_over(
-    engine: Engine, record: Record, shim: Launched, *, attach: bool, passed: Passed | None
+    engine: Engine, record: Record, shim: Launched, *, attach: bool, passed: Passed | None, before: Before | None
 ) -> tuple[Record, int]:
     """Have the shim do what the plan says; return the record as saved, and the init's pid."""
-    directory, state = engine.layout.container(record.id), engine.layout.container_state(record.id)
+    directory = engine.layout.container(record.id)
     spec = read_spec(engine, record)
     mounts = engine.storage(record.storage).mounts(record.id)
-    plan, cgroup = planning.make_plan(engine, record, spec, mounts, attach=attach, passed=passed)
+    plan, cgroup = planning.make_plan(
+        engine, record, spec, mounts, attach=attach, passed=passed, before=before or FIRST_RUN
+    )
+    ended = status.of(engine.layout, record).exit
+    _make_state(engine, record, again=before is not None)
     (directory / "exit").unlink(missing_ok=True)
     failing.forget(engine.layout, record.id)
-    state.mkdir(mode=0o700)
     shim.connection.sendall(protocol.control({"op": "start", "plan": plan.to_plain()}))
     tracing.lap("plan the run")
     pid, marks = _await_start(engine, record, shim, cgroup)
     tracing.add(marks, plan.task.steps)
     tracing.lap("wait for the shim to start it")
-    saved = replace(record, started=time_ns(), applied=_read_back(engine, record, cgroup))
+    saved = replace(
+        record,
+        started=time_ns(),
+        finished=ended.finished if ended is not None else record.finished,
+        restarts=plan.restarts,
+        applied=_read_back(engine, record, cgroup),
+    )
     try:
         with engine.store.transaction() as connection:
             containers.save(connection, saved)
@@ -107,6 +138,16 @@ def _hand_over(
         raise
     tracing.lap("read the limits back, and record that it runs")
     return saved, pid
+
+
+def _make_state(engine: Engine, record: Record, *, again: bool) -> None:
+    """Make the state directory of a run that a user wants, or take over the one of the run that it follows."""
+    if again:
+        recover.clear_state(engine, record.id)
+        return
+    if not record.options.get("rm"):
+        wanting.begin(engine.layout, record.id, RunOptions.from_plain(record.options).restart)
+    engine.layout.container_state(record.id).mkdir(mode=0o700)
 
 
 def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupPlan) -> tuple[int, list[Any]]:

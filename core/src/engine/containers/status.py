@@ -12,8 +12,11 @@ from engine.linux.processes import Identity, alive
 from engine.metadata.containers import Record
 from engine.shim import records
 from engine.shim.protocol import Exit
+from engine.shim.records import Waiting
 
-State = Literal["creating", "created", "starting", "running", "paused", "stopping", "exited", "removing"]
+State = Literal[
+    "creating", "created", "starting", "running", "paused", "stopping", "restarting", "exited", "removing"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,12 @@ class Status:
 
     @property
     def running(self) -> bool:
-        """There is a task: something to stop, and nothing to start."""
+        """There is something to stop, and nothing to start."""
+        return self.has_task or self.state == "restarting"
+
+    @property
+    def has_task(self) -> bool:
+        """There is a task. One that has ended and is about to be started again has none at the moment."""
         return self.state in ("starting", "running", "paused", "stopping")
 
 
@@ -36,9 +44,11 @@ def of(layout: Layout, record: Record) -> Status:
     """Return the container's status now. Reads a few small files; takes no lock and waits for nobody."""
     if record.phase != "ready":
         return Status(record.phase)
-    shim, init = _identities(layout, record.id)
+    shim, init, waiting = _identities(layout, record.id)
     ended = _exit(layout, record.id)
     shim_pid = shim.pid if shim is not None and alive(shim) else 0
+    if shim_pid and waiting is not None and waiting.shim == shim:
+        return Status("restarting", exit=waiting.ended, shim=shim_pid)
     if init is not None and alive(init):
         paused = groups.frozen(layout, record.id)
         return Status("paused" if paused else "running", pid=init.pid, exit=ended, shim=shim_pid)
@@ -60,17 +70,23 @@ UNKNOWN_END = Exit(code=137, signal=9, reason="the shim was killed, so nobody sa
 
 def abandoned(layout: Layout, container_id: str) -> bool:
     """Tell whether a state directory outlived its shim: something was killed, and the journal has to be undone."""
-    shim, _init = _identities(layout, container_id)
-    return shim is None or not alive(shim)
+    return not shim_of(layout, container_id)
 
 
-def _identities(layout: Layout, container_id: str) -> tuple[Identity | None, Identity | None]:
+def shim_of(layout: Layout, container_id: str) -> int:
+    """Return the pid of the shim, or of what it executed in its place; 0 when there is none."""
+    shim, _init, _waiting = _identities(layout, container_id)
+    return shim.pid if shim is not None and alive(shim) else 0
+
+
+def _identities(layout: Layout, container_id: str) -> tuple[Identity | None, Identity | None, Waiting | None]:
+    """Return the shim, the init, and the shim that waits to start the container again, as they are recorded."""
     try:
         fd = os.open(layout.container_state(container_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None, None
+        return None, None, None
     try:
-        return records.read_identity(fd, "shim"), records.read_identity(fd, "init")
+        return records.read_identity(fd, "shim"), records.read_identity(fd, "init"), records.read_waiting(fd)
     finally:
         os.close(fd)
 

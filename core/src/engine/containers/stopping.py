@@ -8,7 +8,7 @@ import select
 import signal
 from time import monotonic, sleep
 
-from engine.containers import client, groups, recover, status
+from engine.containers import client, groups, recover, status, wanting
 from engine.containers.engine import Engine
 from engine.containers.telling import tell, tell_observers
 from engine.contracts.observer import Topic
@@ -16,7 +16,6 @@ from engine.errors import Conflict, StateError
 from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
-from engine.shim import protocol
 from engine.spec.defaults import STOP_SIGNAL, STOP_SIGNAL_ANNOTATION
 
 _SHIM_GRACE = 15.0
@@ -26,39 +25,78 @@ _DEATH = 5.0
 
 
 def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
-    """Send the stop signal, wait ``timeout`` seconds, kill; return the container's ID. Nothing for one that ended."""
+    """Send the stop signal, wait ``timeout`` seconds, kill; return the container's ID. Nothing for one that ended.
+
+    That it is to end is recorded first, so it is not started again, whatever becomes of this command or of the shim.
+    """
     record = containers.find(engine.store.connection, wanted)
-    if not status.of(engine.layout, record).running:
-        return record.id
-    connection = client.connect(engine.layout, record.id)
-    if connection is None:
-        kill_and_wait(engine, record)
-        return record.id
-    with connection:
-        connection.sendall(protocol.control({"op": "stop", "signal": number, "timeout": timeout}))
-        groups.thaw(engine.layout, record.id)  # after it: the first thing that a paused container does is to end
-        client.await_exit(connection, timeout + _SHIM_GRACE)
-    if status.of(engine.layout, record).running:
-        kill_and_wait(engine, record)
-    tell(engine, Topic.STOP, record)
+    wanting.withdraw(engine.layout, record.id)
+    if end(engine, record, number=number, timeout=timeout):
+        tell(engine, Topic.STOP, record)
     return record.id
+
+
+def end(engine: Engine, record: Record, *, number: int = signal.SIGKILL, timeout: float = 0) -> bool:
+    """End whatever of the container runs, or is about to start; tell whether there was anything."""
+    if not status.of(engine.layout, record).running:
+        return False
+    ended = _through_shim(engine, record, number, timeout)
+    if ended is None:
+        with engine.locked(record.id):  # whoever is starting it has done so then, or has seen that it is not wanted
+            end_held(engine, record, number=number, timeout=timeout)
+    elif not ended:
+        with engine.locked(record.id):
+            _without_shim(engine, record)
+    return True
+
+
+def end_held(engine: Engine, record: Record, *, number: int = signal.SIGKILL, timeout: float = 0) -> bool:
+    """Do the same for whoever holds the container's lock."""
+    if not status.of(engine.layout, record).running:
+        return False
+    if not _through_shim(engine, record, number, timeout):
+        _without_shim(engine, record)
+    return True
 
 
 def kill(engine: Engine, wanted: str, *, number: int, everything: bool = False) -> str:
     """Send a signal to the container's init (or to every process of it). Raises `Conflict` when it does not run.
 
-    A paused container takes its stop signal at once, and others when it goes on.
+    A paused container takes its stop signal at once, and others when it goes on. After SIGKILL, and after its stop
+    signal, a container is not started again, and one that is about to be started is not.
     """
     record = containers.find(engine.store.connection, wanted)
-    connection = client.connect(engine.layout, record.id)
-    if connection is None or not status.of(engine.layout, record).running:
-        raise Conflict(f"container {record.name!r} is not running", fix="`engine ps -a` shows what became of it.")
-    with connection:
-        client.ask(connection, {"op": "signal", "signal": number, "all": everything})
-    if number == stop_signal(engine, record):
+    now, asks = status.of(engine.layout, record), stop_signal(engine, record)
+    final = number in (signal.SIGKILL, asks)
+    if not now.has_task and not (final and now.running):
+        raise _no_process(record, now)
+    if final:
+        wanting.withdraw(engine.layout, record.id)
+    if now.has_task:
+        _send(engine, record, number, everything=everything, final=final)
+    else:
+        end(engine, record, number=number)
+    if number == asks:
         groups.thaw(engine.layout, record.id)
     tell_observers(Topic.KILL, record, signal=str(number))
     return record.id
+
+
+def _send(engine: Engine, record: Record, number: int, *, everything: bool, final: bool) -> None:
+    connection = client.connect(engine.layout, record.id)
+    if connection is None:
+        raise _no_process(record, status.of(engine.layout, record))
+    with connection:
+        client.ask(connection, {"op": "signal", "signal": number, "all": everything, "final": final})
+
+
+def _no_process(record: Record, now: status.Status) -> Conflict:
+    if now.state == "restarting":
+        return Conflict(
+            f"container {record.name!r} is about to be restarted, and has no process now",
+            fix=f"Wait until it runs, or stop it: `engine stop {record.name}`.",
+        )
+    return Conflict(f"container {record.name!r} is not running", fix="`engine ps -a` shows what became of it.")
 
 
 def stop_signal(engine: Engine, record: Record) -> int:
@@ -70,22 +108,25 @@ def stop_signal(engine: Engine, record: Record) -> int:
     return int(spec.get("annotations", {}).get(STOP_SIGNAL_ANNOTATION, STOP_SIGNAL))
 
 
-def kill_and_wait(engine: Engine, record: Record) -> None:
-    """Kill a container, through its shim if that answers, else by its cgroup, and wait until it is gone."""
-    kill_through_shim(engine, record)
-    if not _ended(engine, record):
-        _without_shim(engine, record)
-
-
 def kill_through_shim(engine: Engine, record: Record) -> None:
-    """Have the shim kill everything, and wait until it has said so; nothing when there is none that can answer."""
+    """Have the shim kill everything, for good, and wait until it has done so; nothing when none answers."""
+    _through_shim(engine, record, signal.SIGKILL, 0)
+
+
+def _through_shim(engine: Engine, record: Record, number: int, timeout: float) -> bool | None:
+    """Have the shim stop the container; return whether it has ended then, None when there is no shim that listens."""
     shim = status.of(engine.layout, record).shim
-    connection = None if shim and processes.is_stopped(shim) else client.connect(engine.layout, record.id)
-    if connection is not None:
-        with connection:
-            connection.settimeout(_SHIM_GRACE)
-            connection.sendall(protocol.control({"op": "stop", "signal": signal.SIGKILL, "timeout": 0}))
-            client.await_exit(connection, _SHIM_GRACE)
+    patient = number != signal.SIGKILL or timeout
+    connection = None
+    if patient or not (shim and processes.is_stopped(shim)):
+        connection = client.connect(engine.layout, record.id)
+    if connection is None:
+        return None
+    with connection:
+        client.send(connection, {"op": "stop", "signal": number, "timeout": timeout})
+        groups.thaw(engine.layout, record.id)  # after it: the first thing that a paused container does is to end
+        client.await_exit(connection, timeout + _SHIM_GRACE)
+    return _ended(engine, record)
 
 
 def _ended(engine: Engine, record: Record, seconds: float = 2.0) -> bool:
@@ -98,15 +139,15 @@ def _ended(engine: Engine, record: Record, seconds: float = 2.0) -> bool:
 
 
 def _without_shim(engine: Engine, record: Record) -> None:
-    """Kill a shim that is stuck or dead, then undo the journal as after any crash, which kills the cgroup."""
+    """Kill a shim that is stuck or dead, or what it executed to start the container again and that waits for the lock,
+    which the caller holds; then undo the journal as after any crash, which kills the cgroup."""
     now = status.of(engine.layout, record)
     for pid in (now.shim, now.pid):
         if pid:
             _kill(pid)
-    with engine.locked(record.id):
-        if not status.abandoned(engine.layout, record.id):
-            raise StateError(f"container {record.name!r} cannot be killed: its shim is pid {now.shim}")
-        recover.run_ended(engine, record.id)
+    if not status.abandoned(engine.layout, record.id):
+        raise StateError(f"container {record.name!r} cannot be killed: its shim is pid {now.shim}")
+    recover.run_ended(engine, record.id)
 
 
 def _kill(pid: int) -> None:

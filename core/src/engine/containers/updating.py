@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import groups, status
+from engine.containers import groups, status, wanting
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.cgroup import Capability
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
     """Change options of a container: ``changes`` maps fields of `RunOptions` to values, None to lift a limit.
 
-    Of block devices and of files of cgroup v2, those that it names are changed; a rate of 0 lifts one.
+    Of block devices and of files of cgroup v2, those that it names are changed; a rate of 0 lifts one. A new restart
+    policy counts from the next end on.
 
     A running container gets all of them or none. Raises `InvalidInput` for what contradicts the container's other
     options or the machine, `Unsupported` for what its cgroup driver cannot hold, `KernelError` for what the kernel
@@ -51,6 +52,7 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
         saved = replace(record, options=options.to_plain(), applied=applied)
         with engine.store.transaction() as connection:
             containers.save(connection, saved)
+        wanting.change(engine.layout, record.id, options.restart)
     tell(engine, Topic.UPDATE, saved)
 
 

@@ -34,10 +34,11 @@ SCHEMA = (
 class Record:
     """What a container is, apart from whether it runs.
 
-    ``image`` is the image's ID ("" for ``host:``), ``image_name`` what the user typed; ``created`` and ``started`` are
-    nanoseconds since the epoch (0: never). ``storage``, ``cgroup``, ``runtime`` and ``log`` name the drivers that serve
-    it, chosen once. ``options`` is `engine.spec.options.RunOptions` as plain data, ``asked`` the resources as asked;
-    ``health`` is `engine.spec.health.Healthcheck` as plain data, None without a check.
+    ``image`` is the image's ID ("" for ``host:``), ``image_name`` what the user typed; ``created``, ``started`` and
+    ``finished`` are nanoseconds since the epoch (0: never), ``finished`` that of the run before the last start;
+    ``restarts`` counts how often the engine started it again since a user did. ``storage``, ``cgroup``, ``runtime`` and
+    ``log`` name the drivers that serve it, chosen once. ``options`` is `engine.spec.options.RunOptions` as plain data,
+    ``asked`` the resources as asked; ``health`` is `engine.spec.health.Healthcheck` as plain data, None without one.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Record:
     log: str
     options: dict[str, Any]
     started: int = 0
+    finished: int = 0
     restarts: int = 0
     labels: dict[str, str] = field(default_factory=dict)
     applied: dict[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from time import CLOCK_MONOTONIC_RAW, clock_gettime, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ from engine.contracts.observer import CONTAINER, Event, Topic
 from engine.errors import EngineError
 from engine.events import journal
 from engine.linux import cgroups, mounts, oom, processes
-from engine.shim import records, streams
+from engine.shim import desired, records, streams
 from engine.shim.log import Log
 from engine.shim.loop import Loop
 from engine.shim.notes import note
 from engine.shim.plan import Plan
 from engine.shim.process import Kept
 from engine.shim.protocol import Exit
+from engine.spec.restart_policy import delay_after
 
 if TYPE_CHECKING:
     from engine.shim.health import Checks
@@ -29,10 +31,15 @@ if TYPE_CHECKING:
 _KILL_DEADLINE = 10.0
 _LONGEST_COMMAND = 1024
 """Characters of an exec'ed command that its events show."""
+_ENDING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 class Container:
-    """One run of one container, from the plan to the exit record."""
+    """One run of one container, from the plan to the exit record.
+
+    ``final``: whoever may say so wants it to end for good. ``delay``: it has ended, and is to be started again so many
+    seconds later.
+    """
 
     def __init__(self, loop: Loop, plan: Plan, stage: Stage, log: Log | None) -> None:
         self.loop, self.plan, self.stage, self.log = loop, plan, stage, log
@@ -46,6 +53,8 @@ class Container:
         self.pid = os.getpid()
         self.reason = ""
         self.asked = ""
+        self.final = False
+        self.delay: float | None = None
         self._began = clock_gettime(CLOCK_MONOTONIC_RAW)
         self._oom_kills = 0
         self._started = 0
@@ -86,7 +95,7 @@ class Container:
         init = self._keep(created.pid, created.pidfd, outer, console, self.log)
         init.stdin_once = self.plan.stdin == "once"
         init.on_exit = self._init_ended
-        init.on_signal = self._tell_signal
+        init.on_signal = self._signal_passed_on
         self.init = init
         self._tell_start()
         self._check_health()
@@ -129,7 +138,8 @@ class Container:
             close_slots(slots)
 
     def stop(self, number: int, timeout: float) -> None:
-        """Send the stop signal, and kill everything if the init still runs ``timeout`` seconds later."""
+        """Send the stop signal, and kill everything if the init still runs ``timeout`` seconds later. It is final."""
+        self.final = True
         if self.init is not None and self.init.ended is None:
             self.asked = "stop"
             self.signal(number)
@@ -181,6 +191,7 @@ class Container:
         """End what the init left running, record its exit status, undo the journal. The state directory goes last."""
         assert self.init is not None
         assert self.init.ended is not None
+        ran = clock_gettime(CLOCK_MONOTONIC_RAW) - self._began
         if self.health is not None:
             self.health.end()
         killed = self._oom_kills
@@ -198,13 +209,24 @@ class Container:
         if ended.oom:
             self.tell(Topic.OOM)
         self.tell(Topic.DIE, **ended.attributes(self._started))
+        if not self.final:
+            self.delay = self._delay(ended, ran)
         self.clean_up()
         return ended
 
-    def clean_up(self) -> None:
-        """Undo everything the journal names and remove the state directory, except when an undo failed.
+    def _delay(self, ended: Exit, ran: float) -> float | None:
+        """Ask the restart policy. An end that the engine brought about (``--timeout``) is a failure."""
+        policy = desired.read(self.directory_fd)
+        if policy is None:
+            return None
+        failed = bool(ended.code or ended.reason)
+        return delay_after(policy, failed=failed, restarts=self.plan.restarts, delay=self.plan.delay, ran=ran)
 
-        What could not be undone stays in the journal for the next command, and in the shim's own log for people.
+    def clean_up(self) -> None:
+        """Undo everything that was made for the run, the state directory last.
+
+        What could not be undone stays in the journal for the next command, and in the shim's own log for people. Of a
+        container that is to be started again, the state directory stays.
         """
         close_slots(self.slots)
         if self.plan.task.bundle:
@@ -214,11 +236,22 @@ class Container:
             self.stage.delete(self.plan.task)
         except (OSError, EngineError) as error:
             failed.append(str(error))
-        failed += steps.roll_back(self.state_fd)
+        self.put_away(failed)
+
+    def put_away(self, failed: Sequence[str] = ()) -> None:
+        """Undo what the journal names and remove the state directory, or leave it to the next run.
+
+        When an undo fails, or something did before, the journal stays for whoever comes next.
+        """
+        failed = [*failed, *steps.roll_back(self.state_fd)]
         if failed:
             note(f"left behind: {'; '.join(failed)}")
-            return
-        records.remove_state(self.state_fd, self.plan.state)
+        elif self.delay is not None:
+            assert self.init is not None
+            assert self.init.ended is not None
+            records.rest(self.state_fd, self.init.ended)
+        else:
+            records.remove_state(self.state_fd, self.plan.state)
 
     def _unmount(self, path: str) -> None:
         """Unmount every layer of the rootfs in this mount namespace, so that its layers can be removed."""
@@ -249,6 +282,13 @@ class Container:
     def _tell_signal(self, number: int) -> None:
         self._killed = self._killed or number == signal.SIGKILL
         self.tell(Topic.KILL, signal=str(number))
+
+    def _signal_passed_on(self, number: int) -> None:
+        """Take what an attached user's keys ask for as asked of the engine: Ctrl-C ends a container for good."""
+        if number in _ENDING:
+            self.final = True
+            desired.withdraw(self.directory_fd)
+        self._tell_signal(number)
 
     def _exec_ended(self, kept: Kept, exec_id: str) -> None:
         kept.drain()

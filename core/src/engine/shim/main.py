@@ -12,20 +12,22 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.actions import execute
 from engine.actions.task import Stage, Task, preserved
 from engine.errors import EngineError, StateError, from_plain
 from engine.linux import mounts, namespaces, processes
-from engine.shim import protocol, records
+from engine.shim import leaving, protocol, records
 from engine.shim.connection import Connection
 from engine.shim.container import Container
+from engine.shim.leaving import Home
 from engine.shim.log import Log
 from engine.shim.loop import Loop
 from engine.shim.notes import note
 from engine.shim.plan import Plan
+from engine.shim.protocol import Exit
 from engine.shim.server import Server
 
 
@@ -63,6 +65,7 @@ def serve(launcher: socket.socket) -> int:
         if plan.trace:
             execute.begin_trace("shim")
         began = execute.now()
+        home = leaving.remember()
         isolate()
         execute.mark(-1, began, "take a mount namespace of its own")
         open_report(plan.directory)
@@ -83,7 +86,7 @@ def serve(launcher: socket.socket) -> int:
     else:
         connection.finish()
     loop.run(lambda: init.ended is not None)
-    say_goodbye(loop, server, container, connection)
+    say_goodbye(loop, server, container, connection, home)
     return 0
 
 
@@ -168,23 +171,57 @@ def refuse(launcher: socket.socket, error: Exception) -> None:
         report(gone)
 
 
-def say_goodbye(loop: Loop, server: Server, container: Container, launcher: Connection) -> None:
-    """Clean up, tell every client, and see to it that what the launcher would do now is done."""
+def say_goodbye(loop: Loop, server: Server, container: Container, launcher: Connection, home: Home) -> None:
+    """Clean up, tell every client, and see to it that what the launcher would do now is done.
+
+    A container that is to be started again is, unless it is asked to end before; then this never returns.
+    """
     ended = container.finish()
-    server.stop_listening()
     attached = launcher if container.plan.attach and not launcher.closed else None
-    for connection in list(server.connections):
+    settled = hear_settled(attached)
+    if container.delay is not None:
+        told = tell_end(server, ended._replace(again=True), attached)
+        if leaving.wait(loop, container, told):
+            ended = start_again(container, ended, home, settled=settled())
+        container.delay = None
+        container.put_away()
+    server.stop_listening()
+    tell_end(server, ended, attached)
+    loop.run(lambda: not server.connections)
+    if container.plan.reaper and not settled():
+        leaving.execute(home, container.plan.reaper, container.plan.environment)
+
+
+def tell_end(server: Server, ended: Exit, attached: Connection | None) -> list[Connection]:
+    """Tell every client how the container ended; return them. They are closed when they have read it, but ``attached``,
+    which closes by itself when it has done its part."""
+    told = list(server.connections)
+    for connection in told:
         connection.send(protocol.exit_frame(ended))
         if connection is not attached:
             connection.finish()
-    settled = False
+    return told
+
+
+def hear_settled(attached: Connection | None) -> Callable[[], bool]:
+    """Listen to the launcher; return what tells whether it has said that it did its part."""
+    heard = set()
 
     def on_frame(_connection: Connection, kind: int, payload: bytes) -> None:
-        nonlocal settled
-        settled = settled or (kind == protocol.CONTROL and json.loads(payload).get("op") == "settled")
+        if kind == protocol.CONTROL:
+            heard.add(json.loads(payload).get("op"))
 
     if attached is not None:
         attached.on_frame = on_frame
-    loop.run(lambda: not server.connections)
-    if container.plan.reaper and not settled:
-        os.execve(container.plan.reaper[0], list(container.plan.reaper), dict(container.plan.reaper_environment))
+    return lambda: "settled" in heard
+
+
+def start_again(container: Container, ended: Exit, home: Home, *, settled: bool) -> Exit:
+    """Make way for the next run; return only when that cannot be executed, with this reason on record."""
+    try:
+        leaving.start_again(container, home, settled=settled)
+    except OSError as error:
+        report(error)
+        failed = ended._replace(reason=f"it could not be started again: {error}")
+        records.write(container.directory_fd, "exit", failed, sync=True)
+        return failed

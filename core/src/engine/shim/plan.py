@@ -24,7 +24,11 @@ class Plan(NamedTuple):
     ``sync``        the exit record is on disk before anyone is told (not needed when it is removed at once)
     ``timeout``     seconds after which the container is killed; 0: never
     ``reaper``      command to execute when the container has ended and the launcher, which would have done its work, is
-                    gone; empty: none. ``reaper_environment``: what it gets as environment
+                    gone; empty: none
+    ``again``       command to execute when the container is to be started again; three words are added: how often that
+                    was done, the back-off before it in seconds, and whether the observers know of the end
+    ``environment`` what these commands get as environment
+    ``restarts``    how often the container was started again before; ``delay``: the back-off before this run, seconds
     ``trace``       measure every step, and tell the launcher
     ``health``      how to check the container's health, as `engine.shim.verdict.Settings` has it; None: not at all
     ``events``      directory of the journal of events; "": none is kept. ``attributes``: what each event says
@@ -43,7 +47,10 @@ class Plan(NamedTuple):
     sync: bool
     timeout: float
     reaper: Sequence[str]
-    reaper_environment: Mapping[str, str]
+    again: Sequence[str]
+    environment: Mapping[str, str]
+    restarts: int = 0
+    delay: float = 0.0
     trace: bool = False
     health: Mapping[str, Any] | None = None
     events: str = ""

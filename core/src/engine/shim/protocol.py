@@ -11,8 +11,9 @@ Every message is a frame: one byte of type, four bytes of length (big endian), t
              ``attach`` it goes on as an attach
     attach   STDIN frames and their end, RESIZE and SIGNAL go in; STDOUT and STDERR frames come out, then EXIT
     exec     a process to run beside the container's init; answered by ``started``, then as attach
-    signal   send a signal to the init, or with ``all`` to every process of the container
-    stop     the stop signal, the wait, the kill; answered by EXIT when the container is gone
+    signal   send a signal to the init, or with ``all`` to every process of the container; with ``final`` it is not
+             started again
+    stop     the stop signal, the wait, the kill; answered by EXIT when the container is gone, for good
     wait     answered by EXIT
 
 A request that fails is answered with ERROR, an `engine.errors.EngineError` as plain data. EXIT carries `Exit`.
@@ -49,6 +50,7 @@ class Exit(NamedTuple):
     ``reason``    in words, when the engine ended it: "timeout", "the shim was killed", …; else ""
     ``finished``  nanoseconds since the epoch
     ``asked``     what the engine was asked to do to it before: "stop", "signal 15", …; "" when it ended unasked
+    ``again``     its shim is about to start it again (said to clients, never recorded)
     """
 
     code: int
@@ -57,6 +59,7 @@ class Exit(NamedTuple):
     reason: str = ""
     finished: int = 0
     asked: str = ""
+    again: bool = False
 
     def attributes(self, began: int) -> dict[str, str]:
         """Return what an event says of it; ``began`` is in nanoseconds since the epoch, 0 when nobody knows."""

@@ -1,9 +1,10 @@
 """The files by which a shim tells others what it keeps; each is written whole, beside its place, and renamed.
 
 In the state directory ``<state>/containers/<id>`` (forgotten by a reboot): ``shim`` and ``init``, the identities of the
-two processes, ``group``, the cgroup that the container is in, and ``name``, the container's name if it was renamed
-while it ran, ``health``, what the checks found. In the container's own directory ``<root>/containers/<id>``: ``exit``,
-how the last run ended, and the ``health`` that it had then.
+two processes, ``group``, the cgroup that the container is in, ``name``, the container's name if it was renamed while it
+ran, ``health``, what the checks found, and ``restarting``, which shim waits to start its container again, and after
+what end. In the container's own directory ``<root>/containers/<id>``: ``exit``, how the last run ended, and the
+``health`` that it had then. ``wanted`` beside them is `engine.shim.desired`'s.
 """
 
 from __future__ import annotations
@@ -11,12 +12,24 @@ from __future__ import annotations
 import json
 import os
 from errno import errorcode
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.errors import EngineError, StateError
+from engine.linux import processes
 from engine.linux.cgroups import Group
 from engine.linux.processes import Identity
 from engine.shim.protocol import Exit
+from engine.spec.restart_policy import RestartPolicy
+
+RESTARTING = "restarting"
+
+
+class Waiting(NamedTuple):
+    """The shim that waits to start its container again, and how the last run ended."""
+
+    shim: Identity
+    ended: Exit
+
 
 _ROOM = 512
 """Bytes that hold every record."""
@@ -41,11 +54,11 @@ def reserve(directory_fd: int, name: str) -> None:
         os.close(fd)
 
 
-def write(directory_fd: int, name: str, value: tuple[object, ...], *, sync: bool) -> None:
-    """Write a named tuple as JSON; with ``sync``, it is on the disk when this returns."""
+def write(directory_fd: int, name: str, value: tuple[object, ...], *, sync: bool, length: int = 0) -> None:
+    """Write a named tuple as JSON of ``length`` bytes at least; with ``sync``, it is on the disk when this returns."""
     fd = os.open(f".{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
     try:
-        data = json.dumps(value).encode()
+        data = json.dumps(value).ljust(length).encode()
         os.write(fd, data)
         os.ftruncate(fd, len(data))
         if sync:
@@ -79,6 +92,31 @@ def read_exit(directory_fd: int) -> Exit | None:
     """Return how the last run ended, or None while there is no record of it."""
     found = _read(directory_fd, "exit")
     return None if found is None else Exit(*found)
+
+
+def read_waiting(directory_fd: int) -> Waiting | None:
+    """Return who waits to start the container again, or None when there is no record."""
+    found = _read(directory_fd, RESTARTING, length=2)
+    return None if found is None else Waiting(Identity(*found[0]), Exit(*found[1]))
+
+
+def read_policy(directory_fd: int, name: str) -> RestartPolicy | None:
+    """Return a recorded restart policy, or None when there is no record."""
+    found = _read(directory_fd, name, length=2)
+    return None if found is None else RestartPolicy(str(found[0]), int(found[1]))
+
+
+def rest(state_fd: int, ended: Exit) -> None:
+    """Leave of a state directory what a shim needs that waits to start its container again, and say that it does."""
+    write(state_fd, RESTARTING, Waiting(processes.identity(), ended), sync=False)
+    clear_state(state_fd, {"shim", "socket", RESTARTING})
+
+
+def clear_state(state_fd: int, kept: set[str]) -> None:
+    """Remove everything else from a state directory; what it names is undone already."""
+    for name in os.listdir(state_fd):
+        if name not in kept:
+            os.unlink(name, dir_fd=state_fd)
 
 
 def remove_state(state_fd: int, path: str) -> None:

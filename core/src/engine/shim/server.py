@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.contracts.observer import Topic
-from engine.errors import EngineError, StateError
+from engine.errors import Conflict, EngineError, StateError
 from engine.shim import protocol
 from engine.shim.connection import Connection
 from engine.shim.container import Container
@@ -79,6 +79,10 @@ class Server:
     def _init(self) -> Kept:
         if self.container.init is None:
             raise StateError("the container has not started yet")
+        if self.container.delay is not None:
+            raise Conflict(
+                "the container has ended and is about to be restarted", fix="Wait until it runs, or `engine stop` it."
+            )
         return self.container.init
 
     def _attach(self, connection: Connection, _request: dict[str, Any]) -> None:
@@ -95,8 +99,12 @@ class Server:
             connection.finish()
 
     def _signal(self, connection: Connection, request: dict[str, Any]) -> None:
+        final = bool(request.get("final"))
+        self.container.final = self.container.final or final
         self.container.asked = f"signal {request['signal']}"
-        if request.get("all"):
+        if final and self.container.delay is not None:
+            pass  # it has ended, and now it stays so
+        elif request.get("all"):
             self.container.signal_all(int(request["signal"]))
         elif int(request["signal"]) == 9:
             self.container.kill("")

@@ -15,6 +15,7 @@ from engine.errors import InvalidInput, StateError
 from engine.spec.defaults import STOP_SIGNAL_ANNOTATION
 from engine.spec.devices import DeviceRate, DeviceRequest
 from engine.spec.isolation import CONTAINER, combine, parse_mode
+from engine.spec.restart_policy import NEVER, RestartPolicy
 from engine.spec.security import PLAIN, SecurityOptions
 from engine.spec.ulimits import Ulimit
 from engine.spec.volumes import MountRequest, check_targets
@@ -69,6 +70,7 @@ class RunOptions:
     interactive: bool = False
     tty: bool = False
     rm: bool = False
+    restart: RestartPolicy = NEVER
     env: tuple[str, ...] = ()
     host_env: tuple[str, ...] = ()
     workdir: str = ""
@@ -186,6 +188,8 @@ def _typed(name: str, value: Any) -> Any:
         return tuple(_ROWS[name](**_tuples(row)) for row in value)
     if name == "health":
         return HealthOptions(**value)
+    if name == "restart":
+        return RestartPolicy(**value)
     if name == "security":
         return SecurityOptions(**_tuples(value))
     return tuple(value) if isinstance(value, list) else value
@@ -201,6 +205,7 @@ def check(options: RunOptions) -> None:
     _check_processors(options)
     _check_names(options)
     _check_health(options.health)
+    _check_end(options)
     check_targets(options.mounts)
     for flag, value, low, high in (
         ("--cpu-shares", options.cpu_shares, 2, 262144),
@@ -214,6 +219,14 @@ def check(options: RunOptions) -> None:
     ):
         if value is not None and not low <= value <= high:
             raise InvalidInput(f"{flag} {value} is out of range", fix=f"Use a number from {low} to {high}.")
+
+
+def _check_end(options: RunOptions) -> None:
+    if options.rm and options.restart != NEVER:
+        raise InvalidInput(
+            "--restart and --rm contradict each other: one starts what has ended, the other removes it",
+            fix="Leave out one of them.",
+        )
     if options.timeout is not None and options.timeout <= 0:
         raise InvalidInput("--timeout must be longer than no time at all", fix="Write it as in --timeout 30s.")
     if options.stop_timeout is not None and options.stop_timeout < -1:
