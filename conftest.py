@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.machine.plugin", "tests.testbed.plugin"]
+pytest_plugins = ["tests.machine.plugin", "tests.testbed.plugin", "tests.workloads.plugin"]

@@ -82,13 +82,13 @@ class EngineRoot:
 
     def _left(self) -> Iterator[str]:
         """Yield, in words, each process, mount, loop device and cgroup that bears the mark."""
-        for process in self._processes():
+        for process in self.processes():
             yield f"process {process.pid}: {process.command or process.state}"
         for thing in (*snapshot.mounts(), *snapshot.loop_devices(), *self._cgroups()):
             if self._bears_mark(f"{thing.name} {thing.details}"):
                 yield f"{thing.kind} {thing.name}"
 
-    def _processes(self) -> list[processes.Process]:
+    def processes(self) -> list[processes.Process]:
         """Return the processes that name the mark, but this one."""
         found = processes.everything().values()
         return [process for process in found if process.pid != os.getpid() and self._bears_mark(process.signs)]
@@ -101,7 +101,7 @@ class EngineRoot:
         return [thing for thing in snapshot.cgroups() if f"{self.cgroups}/" in thing.name]
 
     def _take_away(self) -> None:
-        for process in self._processes():
+        for process in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         removal.remove(self._bears_mark)

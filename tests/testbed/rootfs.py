@@ -59,6 +59,12 @@ class Recipe(NamedTuple):
 
 DEBIAN = Recipe("debian", "tar", ("python3-minimal",))
 """The image of an ordinary small Debian, with a Python in it."""
+PYTHONS_TESTS = "?name(^libpython3.*-testsuite$)"
+"""An apt pattern (apt-patterns(7)): the package's name has the version of the release's Python in it."""
+WORKLOADS = Recipe(
+    "workloads", "tar", ("gcc", "libc6-dev", "make", "postgresql", "python3", "redis-server", PYTHONS_TESTS)
+)
+"""The image of what people run: databases, a compiler, a whole Python."""
 SYSTEMD = Recipe(
     "systemd", "directory", ("busybox-static", "dbus", "iproute2", "libseccomp2", "procps", "python3", "systemd")
 )

@@ -1,0 +1,1 @@
+"""What people put into containers: databases, builds, test suites, many at once, one after the other."""
