@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.cli import columns, output, words
+from engine.cli import output, tables, terminal, words
 from engine.errors import InvalidInput
 
 ROWS = [{"ID": "1", "Names": "web", "Extra": {"A": [1, 2]}}, {"ID": "22", "Names": "a very long name", "Extra": True}]
@@ -35,6 +35,10 @@ def test_json_has_every_field_on_a_line_of_its_own(capfd: pytest.CaptureFixture[
         ("{{json .Extra}}", ['{"A": [1, 2]}', "true"]),
         ("{{.Extra}}", ['{"A": [1, 2]}', "true"]),
         ("plain", ["plain", "plain"]),
+        (
+            "table {{upper .Names}}\\t{{.ID}}!",
+            ["NAMES              ID", "WEB                1!", "A VERY LONG NAME   22!"],
+        ),
         ("table {{.Names}}\\t{{.ID}}", ["NAMES              ID", "web                1", "a very long name   22"]),
     ],
 )
@@ -42,7 +46,9 @@ def test_a_template(capfd: pytest.CaptureFixture[str], form: str, expected: list
     assert shown(capfd, form) == expected
 
 
-@pytest.mark.parametrize("form", ["{{.Nope}}", "{{.ID.Deep}}", "{{range .X}}", "{{.ID", "table {{.Nope}}"])
+@pytest.mark.parametrize(
+    "form", ["{{.Nope}}", "{{.ID.Deep}}", "{{range .X}}", "{{.ID", "table {{.Nope}}", "table {{.ID}}\\t{{nope}}"]
+)
 def test_a_template_that_cannot_be(form: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         output.write_rows(ROWS, HEADINGS, form)
@@ -54,9 +60,14 @@ def test_a_deep_field() -> None:
 
 
 def test_a_narrow_terminal_cuts_the_column_that_gives_way() -> None:
-    lines = output.table(ROWS, HEADINGS, width=16, flexible="Names")
+    lines = tables.table(ROWS, HEADINGS, width=16, flexible="Names")
     assert lines == ["ID   NAMES", "1    web", "22   a very lon…"]
-    assert output.table(ROWS, HEADINGS, width=5, flexible="Names")[2] == "22  …"
+
+
+def test_where_no_table_fits_each_row_is_a_paragraph() -> None:
+    lines = tables.table(ROWS, HEADINGS, width=12, flexible="Names")
+    assert lines == ["ID: 1", "NAMES: web", "", "ID: 22", "NAMES: a ve…"]
+    assert tables.table([], HEADINGS, width=5) == []
 
 
 def test_what_is_too_much_for_one_column_is_taken_off_the_widest() -> None:
@@ -64,24 +75,24 @@ def test_what_is_too_much_for_one_column_is_taken_off_the_widest() -> None:
     headings = {name: name for name in row}
     for width in range(1, 70):
         for flexible in ("", "A", "C"):
-            lines = output.table([row], headings, width, flexible)
+            lines = tables.table([row], headings, width, flexible)
             assert max(map(len, lines)) <= width
-    [_, line] = output.table([row], headings, 46, "A")
+    [_, line] = tables.table([row], headings, 46, "A")
     assert [len(cell) for cell in line.split()] == [10, 20, 10]
-    [_, line] = output.table([row], headings, 40, "C")
+    [_, line] = tables.table([row], headings, 40, "C")
     assert [len(cell) for cell in line.split()] == [13, 13, 8]
 
 
 def test_wide_characters_take_two_columns_and_combining_ones_none() -> None:
     rows = [{"ID": "東京", "Names": "x"}, {"ID": "e\u0301", "Names": "y"}, {"ID": "ab", "Names": "東京都庁"}]
-    assert output.table(rows, HEADINGS) == ["ID     NAMES", "東京   x", "e\u0301      y", "ab     東京都庁"]
-    assert columns.cut("東京都庁", 6) == "東京…"
-    assert columns.cut("東京都庁", 8) == "東京都庁"
-    assert columns.width(columns.cut("e\u0301" * 20, 10)) == 10
+    assert tables.table(rows, HEADINGS) == ["ID     NAMES", "東京   x", "e\u0301      y", "ab     東京都庁"]
+    assert terminal.cut("東京都庁", 6) == "東京…"
+    assert terminal.cut("東京都庁", 8) == "東京都庁"
+    assert terminal.width(terminal.cut("e\u0301" * 20, 10)) == 10
 
 
 def test_nothing_steers_the_terminal() -> None:
-    [_, line] = output.table([{"ID": "\x1b[2J", "Names": "a\nb"}], HEADINGS)
+    [_, line] = tables.table([{"ID": "\x1b[2J", "Names": "a\nb"}], HEADINGS)
     assert line == "?[2J   a?b"
 
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.output import printable, write_bytes
+from engine.cli.output import write_bytes
 from engine.cli.places import open_engine
+from engine.cli.terminal import printable
 from engine.errors import InvalidInput
 
 app = typer.Typer()

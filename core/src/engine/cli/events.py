@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import nobody_reads
-from engine.cli.output import JSON, printable, render, write
+from engine.cli.output import JSON, render, write
 from engine.cli.places import open_engine
+from engine.cli.terminal import printable
 from engine.spec.filters import parse_filters
 from engine.spec.moments import parse_moment
 

@@ -28,7 +28,10 @@ def report(error: Exception, *, debug: bool = False) -> int:
 
         traceback.print_exception(error)
     what, fix = _words(error)
-    print(f"engine: {what}", *([f"  {fix}"] if fix else []), sep="\n", file=sys.stderr)
+    from engine.cli.terminal import BOLD, RED, coloured, painted
+
+    name = painted("engine:", f"{BOLD};{RED}") if coloured(2) else "engine:"
+    print(f"{name} {what}", *([f"  {fix}"] if fix else []), sep="\n", file=sys.stderr)
     return error.exit_code if isinstance(error, EngineError) else EXIT_ENGINE
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.output import TABLE, printable, write, write_rows
+from engine.cli.output import TABLE, write, write_rows
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
 from engine.cli.several import each
+from engine.cli.terminal import printable
 from engine.cli.words import age, seconds_of, size
 from engine.errors import InvalidInput, NotFound
 from engine.spec.filters import parse_filters

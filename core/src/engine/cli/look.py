@@ -1,6 +1,6 @@
 """`engine ps`, `logs`, `inspect` and `diff`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import time, time_ns
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +11,7 @@ from engine.cli.places import open_engine
 from engine.cli.words import age, span
 from engine.errors import NotFound
 from engine.spec.filters import parse_filters
-from engine.spec.moments import parse_moment
 from engine.spec.refusal import refusal
-from engine.spec.sizes import parse_whole
 
 if TYPE_CHECKING:
     from engine.containers.engine import Engine
@@ -69,7 +67,8 @@ def ps(
         for row in rows:
             write(row["ID"])
         return
-    write_rows(rows, {**_HEADINGS, **({"Size": "SIZE"} if size else {})}, form, flexible="Command", whole=no_trunc)
+    headings = {**_HEADINGS, **({"Size": "SIZE"} if size else {})}
+    write_rows(rows, headings, form, flexible="Command", whole=no_trunc, colours={"Status": _colour})
 
 
 def _row(engine: "Engine", view: "View", *, whole: bool) -> dict[str, Any]:
@@ -101,6 +100,17 @@ def _size(engine: "Engine", view: "View") -> dict[str, str]:
 
     found = size_of(engine, view.record)
     return {"Size": f"{size(found.written)} (virtual {size(found.whole)})"}
+
+
+def _colour(row: Mapping[str, Any]) -> str:
+    """Return the colour of a status: a container that runs, stands still, or ended badly."""
+    from engine.cli.terminal import GREEN, RED, YELLOW
+
+    if row["State"] == "paused":
+        return YELLOW
+    if row["State"] == "running":
+        return RED if "unhealthy" in row["Status"] else GREEN
+    return RED if row["State"] == "exited" and not row["Status"].startswith("Exited (0)") else ""
 
 
 def _status(engine: "Engine", view: "View") -> str:
@@ -148,6 +158,8 @@ def logs(
     """
     from engine.containers.inspecting import moment
     from engine.containers.reading import logs as read
+    from engine.spec.moments import parse_moment
+    from engine.spec.sizes import parse_whole
 
     now = time_ns()
     first = None if since is None else parse_moment(since, "--since", now)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.output import TABLE, table, terminal_width, write_bytes, write_rows
+from engine.cli.output import TABLE, terminal_width, write_bytes, write_rows
 from engine.cli.places import open_engine
 from engine.cli.words import clock, size
 
@@ -126,5 +126,7 @@ def _percent(value: float | None) -> str:
 
 def _redraw(rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw the table over the last one (ECMA-48: home, erase to the line's end, erase below)."""
-    lines = table(rows, _STATS, terminal_width(), "Name")
+    from engine.cli.tables import table
+
+    lines = table(rows, _STATS, terminal_width(), "Name")[: (os.get_terminal_size(1).lines or 24) - 1]
     write_bytes(("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J").encode(), 1)

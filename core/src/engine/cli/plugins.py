@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli import output
+from engine.cli import output, terminal
 from engine.cli.places import Places
+from engine.cli.terminal import GREEN, RED, YELLOW
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _HEADINGS = {
     "Version": "VERSION",
     "Reason": "WHY",
 }
+_COLOURS = {"yes": GREEN, "no": YELLOW, "broken": RED}
 
 
 @app.callback(invoke_without_command=True)
@@ -60,10 +62,10 @@ def list_plugins(ctx: typer.Context, form: Format = output.TABLE, quiet: Quiet =
     if quiet:
         output.write_rows(rows, _HEADINGS, "{{.Kind}}/{{.Name}}")
         return
-    output.write_rows(rows, _HEADINGS, form)
+    output.write_rows(rows, _HEADINGS, form, flexible="Reason", colours={"Usable": lambda row: _COLOURS[row["Usable"]]})
     if form == output.TABLE:
         for line in _notes(found):
-            output.write(output.printable(line))
+            output.write(terminal.printable(line))
 
 
 @app.command("check")

@@ -15,9 +15,6 @@ from _thread import allocate_lock
 from collections import deque
 from time import monotonic
 
-from engine.cli.columns import cut
-from engine.cli.output import printable
-
 _DELAY = 0.3
 """Seconds before anything is shown."""
 _PERIOD = 0.1
@@ -80,6 +77,8 @@ class Progress:
         """Draw these lines over the last ones (ECMA-48: up, erase to the line's end, erase below)."""
         if not lines and not self._lines:
             return
+        from engine.cli.terminal import cut
+
         columns, rows = _size()
         shown = [f"{cut(line, columns - 1)}\x1b[K" for line in lines[: min(_MOST, rows - 1)]]
         up = f"\x1b[{self._lines - 1}A" if self._lines > 1 else ""
@@ -92,13 +91,14 @@ class _Thing:
     """One thing that is worked on, and how much of it was done when it was drawn lately."""
 
     def __init__(self, what: str, done: int, total: int) -> None:
-        self.what = _DIGEST.sub(r"\1", printable(what))
+        self.what = _DIGEST.sub(r"\1", what)
         self.done = done
         self.total = total
         self._samples = deque([(monotonic(), done)], _SAMPLES)
 
     def line(self, now: float) -> str:
         """Return the line for now: numbers first, each in its column, for the name may be long."""
+        from engine.cli.terminal import printable
         from engine.cli.words import brief, size
 
         self._samples.append((now, self.done))
@@ -106,7 +106,7 @@ class _Thing:
         rate = (self.done - before) / (now - then) if now > then else 0.0
         part = f"{size(self.done)}/{size(self.total)}" if self.total else size(self.done)
         left = f"{brief((self.total - self.done) / rate)} left" if self.total and rate > 0 else ""
-        return f"{part:>13}  {size(int(rate)):>6}/s  {left:>10}  {self.what}"
+        return f"{part:>13}  {size(int(rate)):>6}/s  {left:>10}  {printable(self.what)}"
 
 
 def _has_terminal() -> bool:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from engine.cli.output import printable, terminal_width, write
+from engine.cli.output import terminal_width, write
+from engine.cli.terminal import printable
 
 
 class Branch(NamedTuple):

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.output import JSON, printable, render, write, write_json
+from engine.cli.output import JSON, render, write, write_json
 from engine.cli.places import open_engine
+from engine.cli.terminal import printable
 
 app = typer.Typer()
 

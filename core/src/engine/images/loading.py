@@ -171,7 +171,8 @@ class Loader(NamedTuple):
         digest = hashlib.sha256()
         with self.content.open(layer.digest) as file:
             suffix = _suffix(os.pread(file.fileno(), 4, 0))
-            with uncompressed(file, name) as plain, ahead(_hashed(plain, digest)) as chunks:
+            with uncompressed(file, name) as plain, ahead(_hashed(plain, digest)) as hashed:
+                chunks = self._told(hashed, file, layer.size, f"checking {name}")
                 reader = TarReader(lambda _: next(chunks, b""))
                 try:
                     entries = sum(1 for _ in reader)
@@ -181,6 +182,13 @@ class Loader(NamedTuple):
         if not entries:
             raise ImageError(f"{name} holds no files", fix="Name the tarball of a root filesystem.")
         return f"sha256:{digest.hexdigest()}", suffix
+
+    def _told(self, chunks: Iterator[bytes], file: BinaryIO, size: int, what: str) -> Iterator[bytes]:
+        """Yield the chunks, and tell how much of the file that they come from was read."""
+        for chunk in chunks:
+            self.progress(what, min(os.lseek(file.fileno(), 0, os.SEEK_CUR), size - 1), size)
+            yield chunk
+        self.progress(what, size, size)
 
 
 def _references(fetched: FetchedImage, source: str) -> tuple[Reference, ...]:
