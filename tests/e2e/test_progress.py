@@ -74,7 +74,7 @@ def test_an_interrupt_leaves_no_line(own_box: Box, archive: Path) -> None:
 def test_an_error_stands_on_a_line_of_its_own(own_box: Box, archive: Path) -> None:
     with archive.open("r+b") as file:
         file.truncate(12_000_000)
-    with Terminal(slowly(own_box.root, archive), own_box.root.environment) as terminal:
+    with Terminal(slowly(own_box.root, archive), {**own_box.root.environment, "NO_COLOR": "1"}) as terminal:
         terminal.wait_for("standard input")
         assert terminal.end() == 125
     assert f"{ERASED}engine: " in terminal.shown

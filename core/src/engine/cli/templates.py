@@ -237,7 +237,7 @@ def _field(path: str, scope: _Scope) -> Any:
     for name in filter(None, fields.split(".")):
         if not isinstance(value, Mapping) or name not in value:
             known = ", ".join(value) if isinstance(value, Mapping) else "none"
-            raise InvalidInput(f"--format: there is no field {path!r}", fix=f"Choose among: {known}.")
+            raise InvalidInput(f"--format: there is no field {fields!r}", fix=f"Choose among: {known}.")
         value = value[name]
     return value
 
