@@ -55,6 +55,7 @@ def test_what_a_tab_makes_of_a_line(shell: Shell) -> None:
         "engine --debug rena": "engine --debug rename",
         "engine run --privil": "engine run --privileged",
         "engine exec it-": "engine exec it-runs",
+        "engine container exec it-": "engine container exec it-runs",
         "engine unpause it-": "engine unpause it-stands-still",
         "engine start it-": "engine start it-has-ended",
         "engine exec -itu root it-": "engine exec -itu root it-runs",

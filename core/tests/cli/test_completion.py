@@ -58,6 +58,8 @@ def words(line: str) -> set[str]:
         ("run --ulimit ", {"nofile="}, set()),
         ("run --stop-signal ", {"TERM", "HUP"}, set()),
         ("run ", {"host:"}, set()),
+        ("container run ", {"host:"}, set()),
+        ("container ", {"exec", "ls", "prune"}, {"ps"}),
         ("rmi ", set(), {"host:"}),
         ("kill -s ", {"KILL"}, set()),
         ("kill -sK", set(), {"KILL"}),

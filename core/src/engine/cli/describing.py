@@ -77,7 +77,7 @@ def _command(name: str, command: Any) -> Command:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
     return Command(
         name,
-        command.short_help or text.strip().partition(". ")[0].rstrip("."),
+        command.short_help or " ".join(text.strip().partition("\n\n")[0].split()).partition(". ")[0].rstrip("."),
         text.strip(),
         tuple(line.strip() for line in examples.splitlines() if line.strip()),
         tuple(map(_flag, options)),

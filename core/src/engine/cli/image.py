@@ -6,8 +6,9 @@ import typer
 
 from engine.cli.app import Group
 from engine.cli.confirm import CANCELLED, confirmed
-from engine.cli.output import JSON, printable, render, write, write_json
+from engine.cli.output import JSON, render, write, write_json
 from engine.cli.places import open_engine
+from engine.cli.terminal import printable
 from engine.cli.words import size
 
 app = typer.Typer(cls=Group, rich_markup_mode=None)

@@ -53,6 +53,7 @@ def ps(
     """
     from engine.containers import filtering
     from engine.containers.listing import listing
+    from engine.spec.sizes import parse_whole
 
     wanted = parse_filters(filters or (), filtering.KEYS)
     most = 1 if latest else -1 if last is None else parse_whole(last, "--last", "3")

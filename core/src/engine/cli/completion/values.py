@@ -29,8 +29,14 @@ def offer(line: Line, current: str) -> Offer:
         return _value(line, line.value, current)
     if line.argument is None or line.command is None:
         return Offer()
-    made = _ARGUMENTS.get((line.command.name, line.argument.metavar)) or _ARGUMENTS.get(("", line.argument.metavar))
+    metavar = line.argument.metavar
+    made = _ARGUMENTS.get((_name(line), metavar)) or _ARGUMENTS.get(("", metavar))
     return made(line, current) if made else Offer()
+
+
+def _name(line: Line) -> str:
+    """Return the command's name: that of the one above for `engine container exec` and its like."""
+    return (line.command.same or line.command.name) if line.command else ""
 
 
 def _value(line: Line, flag: Flag, current: str) -> Offer:
@@ -123,8 +129,8 @@ def _kind(_line: Line, _current: str) -> Offer:
 
 
 def _container(line: Line, current: str) -> Offer:
-    name = line.command.name if line.command else ""
-    found = things.containers(line.given, things.wanted_by(name, forced="--force" in line.given), current)
+    wanted = things.wanted_by(_name(line), forced="--force" in line.given)
+    found = things.containers(line.given, wanted, current)
     return Offer({word: text for word, text in found.items() if word not in line.words})
 
 
@@ -134,7 +140,7 @@ def _any_container(line: Line, _current: str) -> Offer:
 
 def _image(line: Line, current: str) -> Offer:
     found = things.images(line.given, current)
-    if line.command and line.command.name in {"run", "create", "explain run"}:
+    if _name(line) in {"run", "create", "explain run"}:
         found["host:"] = "This machine's files"
     return Offer({word: text for word, text in found.items() if word not in line.words})
 
