@@ -7,7 +7,8 @@
 
 packages_engine=(ca-certificates libseccomp2)
 packages_test=(
-    btrfs-progs busybox-static crun dbus fish iproute2 mmdebstrap mount procps runc strace systemd tini util-linux zsh
+    btrfs-progs busybox-static crun dbus docker-registry fish iproute2 mmdebstrap mount openssl procps runc skopeo strace
+    systemd tini util-linux zsh
 )
 packages_machines=(cpio e2fsprogs git lz4 mmdebstrap qemu-system-x86 xz-utils zstd)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from engine.spec.descriptor import machine_platform
 from tests.e2e.scene import Scene
+from tests.testbed.registry import Registry, serve
 
 
 def label(scene: Scene) -> None:
@@ -37,7 +41,7 @@ def annotation(scene: Scene) -> None:
 def cidfile(scene: Scene) -> None:
     """It is written as the container is made, is never written over, and is gone when none could be made."""
     box, file = scene.box, Path(scene.typed[-1])
-    refused = box("run", "--rm", *scene.typed, "no-such-image", "true")
+    refused = box("run", "--rm", "--pull", "never", *scene.typed, "no-such-image", "true")
     assert (refused.returncode, file.exists()) == (125, False)
     with box.container(*scene.typed) as container:
         assert file.read_text() == container.inspect()["Id"]
@@ -48,6 +52,50 @@ def cidfile(scene: Scene) -> None:
     file.unlink()
     with box.to_be_removed() as name:
         assert box.done("create", *scene.typed, "--name", name, box.image, "true").stdout == f"{file.read_text()}\n"
+
+
+def pull_never(scene: Scene) -> None:
+    with serve(scene.place) as registry, pushed(scene, registry) as name:
+        scene.box.done("rmi", name)
+        done = scene.box("run", "--rm", *scene.typed, name, "true")
+        assert (done.returncode, done.stderr.splitlines()[0]) == (125, f"engine: there is no image '{name}'")
+
+
+def pull_missing(scene: Scene) -> None:
+    with serve(scene.place) as registry, pushed(scene, registry) as name:
+        scene.box.done("rmi", name)
+        assert scene.run("echo pulled", image=name) == "pulled\n"
+        registry.stop()
+        assert scene.run("echo here", image=name) == "here\n"
+
+
+def pull_always(scene: Scene) -> None:
+    with serve(scene.place) as registry, pushed(scene, registry) as name:
+        assert scene.run("echo pulled", image=name) == "pulled\n"
+        registry.stop()
+        done = scene.box("run", "--rm", *scene.typed, name, "true")
+        assert done.returncode == 125
+        assert "cannot be reached" in done.stderr
+
+
+@contextmanager
+def pushed(scene: Scene, registry: Registry) -> Iterator[str]:
+    """Give the name of the scene's image in a registry; it loses the name at the block's end."""
+    name = f"{registry.domain}/flag:1"
+    scene.box.done("tag", scene.box.image, name)
+    scene.box.done("push", name)
+    try:
+        yield name
+    finally:
+        scene.box.done("rmi", "--force", name)
+
+
+def platform(scene: Scene) -> None:
+    """Of the machine's own platform it runs; what is here for another is no such image."""
+    assert scene.run("echo own", "--platform", str(machine_platform())) == "own\n"
+    refused = scene.box("run", "--rm", "--pull", "never", *scene.typed, scene.box.image, "true")
+    assert refused.returncode == 125
+    assert f"is for {machine_platform()}, not for linux/s390x" in refused.stderr
 
 
 def storage(scene: Scene) -> None:

@@ -186,6 +186,13 @@ PRIVILEGES = [
     Row("--security-opt", "--security-opt unmask=/proc/timer_list", "it is there", privileges.unmask),
 ]
 
+IMAGE = [
+    Row("--pull", "--pull never", "an image that is not here is not asked for", engine.pull_never),
+    Row("--pull", "--pull always", "the registry is asked, even if it is here", engine.pull_always),
+    Row("--pull", "--pull missing", "the registry is asked when it is not here", engine.pull_missing),
+    Row("--platform", "--platform linux/s390x", "an image for another one will not do", engine.platform),
+]
+
 ENGINE = [
     Row("--label", "-l 'team=storage = fast' --label bare", "it is found again", engine.label),
     Row("--label-file", "--label-file {place}/labels -l typed=2", "it is found again", engine.label_file),
@@ -206,4 +213,16 @@ ENGINE = [
 RUN_ALONE = {"--preserve-fds", "--trace", "--trace-file"}
 """Flags of `engine run` that `engine create` does not have."""
 
-TABLE = [*STREAMS, *PROCESS, *END, *HEALTH, *FILES, *LIMITS, *LIMITS_OF_OUR_OWN, *ISOLATION, *PRIVILEGES, *ENGINE]
+TABLE = [
+    *STREAMS,
+    *PROCESS,
+    *END,
+    *HEALTH,
+    *FILES,
+    *LIMITS,
+    *LIMITS_OF_OUR_OWN,
+    *ISOLATION,
+    *PRIVILEGES,
+    *IMAGE,
+    *ENGINE,
+]

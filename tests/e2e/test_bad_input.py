@@ -137,6 +137,8 @@ TYPED: list[tuple[str, str]] = [
     ("--annotation org.opencontainers.image.stopSignal=9", "stopSignal"),
     ("--cidfile {place}/file", "{place}/file"),
     ("--cidfile {place}/missing/file", "{place}/missing/file"),
+    ("--pull sometimes", "sometimes"),
+    ("--platform goat", "goat"),
     ("--storage no-such-driver", "no-such-driver"),
     ("--cgroup-driver no-such-driver", "no-such-driver"),
     ("--cgroup-parent ../out", "../out"),
@@ -182,7 +184,7 @@ def test_each_flag_with_a_value_has_nonsense_for_it(box: Box) -> None:
     ],
 )
 def test_an_unknown_image(image: str, what: str, box: Box) -> None:
-    refused(box("run", "--rm", image, "true"), what)
+    refused(box("run", "--rm", "--pull", "never", image, "true"), what)
     assert box.left() == []
 
 

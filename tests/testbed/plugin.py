@@ -10,6 +10,7 @@ import pytest
 
 from tests.machine import marks
 from tests.testbed import rootfs
+from tests.testbed.registry import Registry, serve
 from tests.testbed.systemd_machine import SystemdMachine, native_mode
 
 
@@ -33,6 +34,13 @@ def busybox_rootfs(busybox_rootfs_tar: Path) -> Path:
     directory = busybox_rootfs_tar.parent / "rootfs"
     rootfs.unpack(busybox_rootfs_tar, directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Return a registry server without TLS and accounts; each test has repositories of its own there."""
+    with serve(tmp_path_factory.mktemp("registry")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

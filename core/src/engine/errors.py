@@ -67,6 +67,10 @@ class ImageError(EngineError):
     """An archive, a layer or a manifest is broken, or does not match its digest."""
 
 
+class Unreachable(EngineError):
+    """What is far away does not answer, or stopped answering: the same command may work later."""
+
+
 class KernelError(EngineError):
     """An action failed in the kernel. The sentence says which action, the errno and what it means there."""
 
@@ -94,8 +98,8 @@ class CommandNotFound(EngineError):
 _BY_NAME: Mapping[str, type[EngineError]] = {
     cls.__name__: cls
     for cls in (
-        EngineError, InvalidInput, NotFound, Conflict, Unsupported, ImageError, KernelError, PluginError, StateError,
-        CommandNotRunnable, CommandNotFound,
+        EngineError, InvalidInput, NotFound, Conflict, Unsupported, ImageError, Unreachable, KernelError, PluginError,
+        StateError, CommandNotRunnable, CommandNotFound,
     )
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -44,6 +44,20 @@ def hold_new(directory: Path) -> tuple[int, Path]:
             return descriptor, path
         # A collector saw the file before it was locked, took it for a dead process's and removed it.
         os.close(descriptor)
+
+
+def hold(path: Path) -> int:
+    """Return the descriptor of the locked file ``path``, to be closed; it is made, or what it holds is kept.
+
+    Waits for whoever has it, and again when that one has removed or renamed it.
+    """
+    while True:
+        descriptor = _acquire(path, fcntl.LOCK_EX, None)
+        if descriptor is not None:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                    return descriptor
+            os.close(descriptor)
 
 
 def remove_abandoned(path: Path) -> bool:

@@ -226,6 +226,8 @@ KEPT: list[tuple[str, Any, str, object]] = [
     ("storage", "btrfs", "storage", "btrfs"),
     ("cgroup_driver", "systemd", "cgroup_driver", "systemd"),
     ("cgroup_parent", "/mine", "cgroup_parent", "/mine"),
+    ("pull", "never", "pull", "never"),
+    ("platform", "linux/arm64", "platform", "linux/arm64"),
     ("runtime", "native", "runtime", "native"),
     ("log_driver", "json-file", "log_driver", "json-file"),
     ("log_opt", ["max-size=1m"], "log_opts", {"max-size": "1m"}),

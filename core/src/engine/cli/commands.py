@@ -49,6 +49,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Images": {
         "images": Entry("engine.cli.images", "List images"),
+        "pull": Entry("engine.cli.registry", "Get an image from a registry"),
+        "push": Entry("engine.cli.registry", "Send an image to a registry"),
         "load": Entry("engine.cli.images", "Load images from an archive or an OCI directory"),
         "import": Entry("engine.cli.images", "Make an image of a root filesystem's tarball"),
         "save": Entry("engine.cli.archives", "Write images to an archive"),
@@ -74,8 +76,8 @@ BORROWED: dict[str, dict[str, str]] = {
         "top": "top", "unpause": "unpause", "update": "update", "wait": "wait",
     },
     "image": {
-        "history": "history", "import": "import", "load": "load", "ls": "images", "rm": "rmi", "save": "save",
-        "tag": "tag",
+        "history": "history", "import": "import", "load": "load", "ls": "images", "pull": "pull", "push": "push",
+        "rm": "rmi", "save": "save", "tag": "tag",
     },
     "system": {"events": "events", "info": "info"},
 }  # fmt: skip

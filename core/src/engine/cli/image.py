@@ -16,7 +16,7 @@ app = typer.Typer(cls=Group, rich_markup_mode=None)
 
 @app.callback(invoke_without_command=True)
 def image(ctx: typer.Context) -> None:
-    """List, load, import, inspect, tag, save, remove and prune images: Docker's group of these commands.
+    """List, pull, push, load, import, inspect, tag, save, remove and prune images: Docker's group of these commands.
 
     \b
     engine image ls

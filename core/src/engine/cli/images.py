@@ -34,6 +34,7 @@ def images(
     ctx: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs")] = False,
+    digests: Annotated[bool, typer.Option("--digests", help="Show what names stand for in registries")] = False,
     filters: Annotated[
         list[str] | None,
         typer.Option("--filter", "-f", metavar="KEY=VALUE", help="By dangling, reference, label"),
@@ -58,7 +59,12 @@ def images(
         for short in dict.fromkeys(row["ID"] for row in rows):
             write(short)
         return
-    write_rows(rows, _HEADINGS, form, flexible="Repository", whole=no_trunc)
+    write_rows(rows, _with_digest() if digests else _HEADINGS, form, flexible="Repository", whole=no_trunc)
+
+
+def _with_digest() -> dict[str, str]:
+    fields = list(_HEADINGS.items())
+    return dict([*fields[:2], ("Digest", "DIGEST"), *fields[2:]])
 
 
 def _rows(image: "ImageSummary", *, whole: bool) -> list[dict[str, Any]]:
@@ -70,8 +76,14 @@ def _rows(image: "ImageSummary", *, whole: bool) -> list[dict[str, Any]]:
         "Size": size(image.size),
         "Digests": list(image.digests),
     }
-    named = [name.rpartition(":")[::2] for name in image.names] or [(_NONE, _NONE)]
-    return [{"Repository": repository, "Tag": tag, **common} for repository, tag in named]
+    digests = {repository: digest for repository, _, digest in (one.partition("@") for one in image.digests)}
+    named = [name.rpartition(":")[::2] for name in image.names]
+    tagged = {repository for repository, _ in named}
+    named += [(repository, _NONE) for repository in digests if repository not in tagged]
+    return [
+        {"Repository": repository, "Tag": tag, "Digest": digests.get(repository, _NONE), **common}
+        for repository, tag in named or [(_NONE, _NONE)]
+    ]
 
 
 @app.command("load")
@@ -208,13 +220,6 @@ def _storage(engine: "Engine", name: str | None) -> tuple[str, "StorageDriver"]:
 
 
 def _platform(text: str | None) -> "Platform | None":
-    from engine.spec.descriptor import Platform
+    from engine.spec.descriptor import parse_platform
 
-    if text is None:
-        return None
-    parts = text.split("/")
-    if len(parts) not in {2, 3} or not all(parts):
-        raise InvalidInput(
-            f"--platform {text!r} is not of the form OS/ARCH[/VARIANT]", fix="Write for example linux/arm64."
-        )
-    return Platform(parts[0], parts[1], parts[2] if len(parts) == 3 else "")
+    return None if text is None else parse_platform(text)

@@ -93,6 +93,9 @@ class _Isolation(TypedDict):
         Texts,
         Option("--security-opt", metavar="OPTION", help="no-new-privileges, seccomp=FILE|unconfined, ..."),
     ]
+    # The image
+    pull: Annotated[Text, Option("--pull", metavar="WHEN", help="Pull the image always, never, or when missing")]
+    platform: Annotated[Text, Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Of several, the image for this")]
     # The engine's
     label: Annotated[Texts, Option("--label", "-l", metavar="KEY[=VALUE]", help="Label the container")]
     label_file: Annotated[Texts, Option("--label-file", metavar="FILE", help="Read labels from a file")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.cli.limit_flags import limits_of
 from engine.spec import environment, isolation, security, sizes
 from engine.spec.devices import parse_cgroup_rule, parse_device
-from engine.spec.options import HealthOptions, RunOptions, check
+from engine.spec.options import PULL_ALWAYS, PULL_MISSING, PULL_NEVER, HealthOptions, RunOptions, check
 from engine.spec.refusal import refusal
 from engine.spec.restart_policy import parse_restart
 from engine.spec.ulimits import parse_ulimit
@@ -69,6 +69,8 @@ def options_of(
         oom_score_adj=_maybe(flags["oom_score_adj"], lambda text: sizes.parse_whole(text, "--oom-score-adj", "500")),
         sysctls=environment.parse_pairs(flags["sysctl"] or (), "--sysctl", "net.core.somaxconn=1024"),
         shm_size=_limit(flags["shm_size"], lambda text: sizes.parse_size(text, "--shm-size")),
+        pull=_maybe(flags["pull"], _pull) or PULL_MISSING,
+        platform=_maybe(flags["platform"], _platform) or "",
         storage=flags["storage"] or "",
         cgroup_driver=flags["cgroup_driver"] or "",
         cgroup_parent=flags["cgroup_parent"] or "",
@@ -152,6 +154,18 @@ def _entrypoint(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return (text,) if text else ()
+
+
+def _pull(text: str) -> str:
+    if text not in {PULL_ALWAYS, PULL_MISSING, PULL_NEVER}:
+        raise refusal("--pull", text, f"is none of {PULL_ALWAYS}, {PULL_MISSING}, {PULL_NEVER}", PULL_ALWAYS)
+    return text
+
+
+def _platform(text: str) -> str:
+    from engine.spec.descriptor import parse_platform
+
+    return str(parse_platform(text))
 
 
 def _name(flag: str, text: str | None) -> str:

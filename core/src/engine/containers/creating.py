@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.containers import drafting, erase, failing, tracing
+from engine.containers import drafting, erase, failing, fetching, tracing
 from engine.containers.drafting import Base, Draft
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
@@ -34,9 +34,12 @@ _LARGEST = 8 << 20
 def create(engine: Engine, options: RunOptions) -> Record:
     """Make a container ready to start, and return its record.
 
-    Everything that can be refused is refused before anything is made; what fails later is taken back. Raises
-    `InvalidInput`, `NotFound`, `Conflict`, `Unsupported`, or `EngineError` with advice.
+    The image is pulled first where that is to be done. Everything that can be refused is refused before anything is
+    made; what fails later is taken back. Raises `Unreachable`, `InvalidInput`, `NotFound`, `Conflict`, `Unsupported`,
+    or `EngineError` with advice.
     """
+    fetching.ensure(engine, options)
+    tracing.lap("pull the image where it is not")
     draft = drafting.draft(engine, options)
     record = draft.record
     tracing.lap("choose drivers, resolve the image, build the specification")

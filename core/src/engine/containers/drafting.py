@@ -14,12 +14,13 @@ from engine.containers import joining, naming
 from engine.containers.engine import Engine
 from engine.contracts.cgroup import Capability as CgroupCapability
 from engine.contracts.storage import Capability as StorageCapability
-from engine.errors import Unsupported
+from engine.errors import NotFound, Unsupported
 from engine.images import host
 from engine.metadata.containers import Record
 from engine.spec import facts
 from engine.spec.builder import build
 from engine.spec.command import labels_of
+from engine.spec.descriptor import parse_platform
 from engine.spec.facts import ContainerFiles
 from engine.spec.health import healthcheck_of
 from engine.spec.options import RunOptions
@@ -110,10 +111,16 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
 def find_base(engine: Engine, options: RunOptions, storage: str) -> Base:
     """Resolve the image; ``host:`` is the machine's own root filesystem.
 
-    Raises `NotFound` for an unknown image, `Unsupported` when the driver or the machine cannot offer ``host:``.
+    Raises `NotFound` for an unknown image and one for another platform, `Unsupported` when the driver or the machine
+    cannot offer ``host:``.
     """
     if options.image != host.NAME:
         image = engine.library.resolve(options.image)
+        if options.platform and not image.suits(parse_platform(options.platform)):
+            raise NotFound(
+                f"the image {options.image} here is for {image.config.platform}, not for {options.platform}",
+                fix="Pull the other with --pull always, or leave out --platform.",
+            )
         return Base(image, image.config.config, None)
     if StorageCapability.HOST_LOWER not in engine.storage(storage).capabilities:
         raise Unsupported(

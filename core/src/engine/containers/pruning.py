@@ -50,15 +50,17 @@ def prune_containers(engine: Engine) -> PrunedContainers:
 
 
 def prune_images(engine: Engine, *, everything: bool = False) -> PrunedImages:
-    """Remove the images without a name that no container is made of, or with ``everything`` those with names too."""
+    """Remove the images without a name that no container is made of, or with ``everything`` those with names too.
+
+    A digest that an image was pulled by is no name: it has that still when its tag has moved on.
+    """
     untagged: list[str] = []
     deleted: list[str] = []
     for image in engine.library.list():
-        unnamed = not image.names and not image.digests
-        if (unnamed or everything) and not containers.using_image(engine.store.connection, image.id):
+        if (everything or not image.names) and not containers.using_image(engine.store.connection, image.id):
             _remove(engine, image, untagged, deleted)
     drivers = {name: engine.storage(name) for name in engine.library.drivers_in_use()}
-    return PrunedImages(tuple(untagged), tuple(deleted), engine.library.collect(drivers))
+    return PrunedImages(tuple(untagged), tuple(deleted), engine.library.collect(drivers, unfinished=True))
 
 
 def _is_over(view: View) -> bool:
@@ -71,7 +73,9 @@ def _remove(engine: Engine, image: ImageSummary, untagged: list[str], deleted: l
     for text in (*image.names, *image.digests) or (image.id,):
         try:
             removed = engine.library.remove(text)
-        except (Conflict, NotFound):  # a container was made of it meanwhile, or it is gone
+        except NotFound:  # it is gone, or went with a tag in its repository
+            continue
+        except Conflict:  # a container was made of it meanwhile
             return
         untagged += removed.untagged
         deleted += removed.deleted

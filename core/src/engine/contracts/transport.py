@@ -1,8 +1,8 @@
-"""The contract of image transports: where images come from.
+"""The contract of image transports: where images come from, and where they go.
 
-Vocabulary: a *source* is what the user named (a file, a directory, ``-`` for standard input); a *blob* is bytes
-named by their SHA-256; a *manifest* lists the blobs of one image (manifest.md); the *sink* is where the core
-takes blobs in.
+Vocabulary: a *source* is what the user named (a file, a directory, ``-`` for standard input, a name in a registry); a
+*blob* is bytes named by their SHA-256; a *manifest* lists the blobs of one image (manifest.md); the *sink* is where the
+core takes blobs in, *content* where it gives them out.
 
 A worked scenario, `engine load -i app.tar`::
 
@@ -12,22 +12,48 @@ A worked scenario, `engine load -i app.tar`::
         sink.put(read, digest=…, size=…, what=…)      the layer, the configuration, last the manifest
     -> (FetchedImage(("app:1.0",), manifest_digest),) the core checks the manifest and records the names
 
+Another, `engine pull registry.example/app:1.0` and `engine push registry.example/app:1.0`::
+
+    transport.can_read(Source(name, remote=RemoteName("registry.example", "app", "1.0")))
+    transport.fetch(source, sink, "linux/amd64")      the manifest for the platform first, then its blobs, several at a
+        sink.has(digest, size)                        time, each from where an earlier pull was cut off:
+        sink.resume(begin, digest, size, what=…)      begin(offset) asks the registry for the rest
+    -> (FetchedImage((), manifest_digest, digest),)   the core records the name, and the digest it stood for
+
+    transport.push(manifest_digest, RemoteName(…), content)     (Capability.PUSH)
+        content.open(layer_digest)                    what the registry lacks; last the manifest
+    -> digest                                         by which the registry knows it
+
 Invariants. All that a manifest names is in the sink before `fetch` returns it. A transport that raises leaves nothing:
 the sink forgets what it was given. A transport that finds another format than the image-spec's (docker-archive) writes
-a manifest for it, the same bytes for the same image; layers are passed on as they are, never compressed anew.
+a manifest for it, the same bytes for the same image; layers are passed on as they are, never compressed anew. Nothing
+names a pushed image before all that it needs is there. Secrets (passwords, tokens, signed addresses) are in no error.
 What a source holds is hostile: names in it are looked up, never opened; documents are parsed with `engine.spec`.
 
 Every method is called by the command that the user typed (the CLI's process), as the user, in the host's namespaces.
+The methods of sink and content may be called from several threads at a time; `fetch` and `push` end their threads
+before they return or raise, `KeyboardInterrupt` included.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import BinaryIO, NamedTuple
 
 from engine.contracts.common import Probe
+from engine.errors import Unsupported
+
+
+class Capability(StrEnum):
+    """Optional behaviour. What is not declared must be refused with `engine.errors.Unsupported`."""
+
+    REGISTRY = "registry"
+    """Sources in registries (``Source.remote``), and the option ``tls-verify`` ("true", "false") for them."""
+    PUSH = "push"
+    """`Transport.push`: images can be sent there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +63,34 @@ class TransportConfig:
     options: Mapping[str, str]
 
 
-class Source(NamedTuple):
-    """Where to read.
+class RemoteName(NamedTuple):
+    """An image in a registry, all of it filled in: "docker.io", "library/busybox", and a tag or a digest.
 
-    ``name``  what the user typed, for messages
-    ``file``  an open file at its start, possibly a pipe, which cannot seek; None when the source is a directory
-    ``path``  the directory; None when the source is a file
+    ``domain`` may have a port ("localhost:5000"); of ``tag`` and ``digest`` exactly one is not "".
+    """
+
+    domain: str
+    path: str
+    tag: str = ""
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.domain}/{self.path}" + (f"@{self.digest}" if self.digest else f":{self.tag}")
+
+
+class Source(NamedTuple):
+    """Where to read: a file, a directory or a registry; exactly one of the last three is not None.
+
+    ``name``    what the user typed, for messages
+    ``file``    an open file at its start, possibly a pipe, which cannot seek
+    ``path``    the directory
+    ``remote``  the image in a registry
     """
 
     name: str
     file: BinaryIO | None = None
     path: str | None = None
+    remote: RemoteName | None = None
 
 
 class Blob(NamedTuple):
@@ -58,10 +101,19 @@ class Blob(NamedTuple):
 
 
 class FetchedImage(NamedTuple):
-    """One image of a source: the names it bears there (as written, possibly none), and its manifest's digest."""
+    """One image of a source: the names it bears there (as written, possibly none), and its manifest's digest.
+
+    ``digest`` is what a registry's name stands for: that of the index when it has several platforms, else the
+    manifest's; "" where names stand for no digest. A registry's image has no ``names``: the core knows its name.
+    """
 
     names: tuple[str, ...]
     manifest: str
+    digest: str = ""
+
+
+Begin = Callable[[int], Callable[[int], bytes]]
+"""From an offset in a blob to what reads it from there, in pieces of at most the asked size, to its end."""
 
 
 class ContentSink(ABC):
@@ -82,6 +134,15 @@ class ContentSink(ABC):
         """
 
     @abstractmethod
+    def resume(self, begin: Begin, digest: str, size: int, *, what: str) -> Blob:
+        """Take in a blob as `put` does, from where an earlier attempt was cut off.
+
+        ``begin`` may be called again with 0: what was kept from the earlier attempt was damaged. Waits while another
+        command takes in the same blob. When reading raises, or the process is killed, what was read so far is kept for
+        the next attempt, for about a day.
+        """
+
+    @abstractmethod
     def seekable(self, file: BinaryIO, what: str) -> BinaryIO:
         """Return the file's content uncompressed, in a file that can seek and is at its start.
 
@@ -90,8 +151,30 @@ class ContentSink(ABC):
         """
 
 
+class Content(ABC):
+    """Where a transport takes from what it pushes. Made by the core for one `push`; its blobs stay while it lives."""
+
+    @abstractmethod
+    def open(self, digest: str, size: int | None = None) -> BinaryIO:
+        """Open a blob for reading, unbuffered, at its start. Its content is not verified: the registry does that.
+
+        Raises `NotFound`, and `StateError` when it has not ``size`` bytes.
+        """
+
+    @abstractmethod
+    def read(self, digest: str) -> bytes:
+        """Return a document, verified. Raises `NotFound` and `StateError`."""
+
+    @abstractmethod
+    def sent(self, what: str, count: int, total: int) -> None:
+        """Tell the user that ``count`` of ``total`` bytes of ``what`` are sent. Cheap; many times a second."""
+
+
 class Transport(ABC):
     """An image transport. See the module's text for vocabulary, a worked scenario and invariants."""
+
+    capabilities: frozenset[Capability] = frozenset()
+    """The optional behaviour it has."""
 
     @abstractmethod
     def probe(self) -> Probe:
@@ -108,5 +191,16 @@ class Transport(ABC):
     def fetch(self, source: Source, sink: ContentSink, platform: str) -> tuple[FetchedImage, ...]:
         """Put the source's images for ``platform`` ("linux/arm64/v8") into the sink, and return them; at least one.
 
-        Raises `ImageError` that says what is broken and what to do; `NotFound` when no image is for the platform.
+        Raises `ImageError` that says what is broken and what to do; `NotFound` when there is no such image, or none for
+        the platform; `Unreachable` when a registry does not answer, or stops answering.
         """
+
+    def push(self, manifest: str, target: RemoteName, content: Content, mountable: Sequence[str] = ()) -> str:
+        """Send an image, and return the digest by which the registry knows it. Optional: `Capability.PUSH`.
+
+        ``manifest`` is its manifest's digest; ``target`` has a tag; ``mountable`` are the paths of other repositories
+        of that registry which have the image's blobs, so that they need not be sent. Only what is missing is sent,
+        and the manifest last. Raises `Unsupported` where it is not declared, `Unreachable`, `EngineError` when the
+        registry refuses, and what ``content`` raises.
+        """
+        raise Unsupported("this transport cannot push images", fix="`engine save` writes them to an archive.")

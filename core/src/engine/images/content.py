@@ -2,6 +2,8 @@
 
 ``root/blobs/sha256/<hex>`` holds finished blobs, ``root/ingest/`` those being written. An ingest is a file locked by
 its writer: one whose lock is free belongs to a process that died, and is removed by `ContentStore.remove_abandoned`.
+``root/partial/<hex>`` holds those whose digest is known beforehand and that can be continued: locked in the same way,
+and kept for a day when nobody writes.
 """
 
 from __future__ import annotations
@@ -10,18 +12,22 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from time import time
 from typing import NamedTuple
 
 from engine.errors import EngineError, ImageError, NotFound, StateError
 from engine.images.leases import Leases
-from engine.locks import hold_new, remove_abandoned
+from engine.locks import hold, hold_new, remove_abandoned
 from engine.spec.document import MAX_DOCUMENT, is_digest
 
 _DAMAGED = "Load or pull the image again: a blob that is written anew replaces the damaged one."
 _NO_ROOM = "Free space, or choose a --root on another disk."
+_CONTINUED_WITHIN = 86400.0
+"""Seconds for which a blob that was cut off waits for the rest."""
+_CHUNK = 1024 * 1024
 _GET_AGAIN = "The image was cut short or changed on its way: get it again."
 
 
@@ -50,6 +56,23 @@ class Ingest:
         while view:
             view = view[os.write(self._descriptor, view) :]
 
+    def recall(self) -> None:
+        """Take up what is in the file already."""
+        while data := os.read(self._descriptor, _CHUNK):
+            self._hash.update(data)
+            self.size += len(data)
+
+    def abandon(self) -> None:
+        """Remove the file."""
+        self._path.unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        """Forget everything that was written."""
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
     @property
     def digest(self) -> str:
         """The digest of what has been written so far."""
@@ -66,10 +89,10 @@ class Ingest:
             raise ImageError(f"{what} has {amount} {size}", fix=_GET_AGAIN)
         if digest is not None and digest != actual:
             raise ImageError(f"{what} should have the digest {digest} and has {actual}", fix=_GET_AGAIN)
-        os.fchmod(self._descriptor, 0o400)
         os.fsync(self._descriptor)
         place = self._store.path(actual)
         self._path.rename(place)
+        os.fchmod(self._descriptor, 0o400)  # not before: what was killed in between could not be opened to go on
         _sync_directory(place.parent)
         return BlobInfo(actual, self.size)
 
@@ -82,6 +105,7 @@ class ContentStore:
         self.leases = Leases(root)
         self._blobs = root / "blobs" / "sha256"
         self._ingests = root / "ingest"
+        self._partial = root / "partial"
         self.locks = root / "locks"
         for directory in (self._blobs, self._ingests, self.locks):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,6 +125,26 @@ class ContentStore:
         finally:
             path.unlink(missing_ok=True)
             os.close(descriptor)
+
+    @contextmanager
+    def continued(self, digest: str) -> Iterator[Ingest]:
+        """Give an `Ingest` that has what an earlier one of the same digest had when it was cut off.
+
+        Waits for whoever writes it. What the body did not commit stays for the next one, until `discard`.
+        """
+        self._partial.mkdir(mode=0o700, exist_ok=True)
+        path = self._partial / self.path(digest).name
+        descriptor = hold(path)
+        try:
+            ingest = Ingest(self, descriptor, path)
+            ingest.recall()
+            yield ingest
+        finally:
+            os.close(descriptor)
+
+    def discard(self, digest: str) -> None:
+        """Remove what `continued` keeps of a blob, unless it is being written."""
+        remove_abandoned(self._partial / self.path(digest).name)
 
     def add(self, data: bytes) -> BlobInfo:
         """Store a small blob and return it."""
@@ -153,9 +197,19 @@ class ContentStore:
         """Remove a blob; does nothing when it is gone. Whoever has it open reads on."""
         self.path(digest).unlink(missing_ok=True)
 
-    def remove_abandoned(self) -> int:
-        """Remove what killed processes left in ``ingest/`` and ``locks/``; return how many files there were."""
-        return sum(remove_abandoned(path) for place in (self._ingests, self.locks) for path in place.iterdir())
+    def remove_abandoned(self, *, unfinished: bool = False) -> int:
+        """Remove what killed processes left in ``ingest/`` and ``locks/``; return how many files there were.
+
+        With them go blobs that were cut off and waited too long for the rest, or with ``unfinished`` at all.
+        """
+        abandoned = [path for place in (self._ingests, self.locks) for path in place.iterdir()]
+        return sum(map(remove_abandoned, (*abandoned, *self._unfinished(0 if unfinished else _CONTINUED_WITHIN))))
+
+    def _unfinished(self, age: float) -> Iterator[Path]:
+        with suppress(FileNotFoundError), os.scandir(self._partial) as entries:
+            for entry in entries:
+                if time() - entry.stat().st_mtime >= age:
+                    yield Path(entry.path)
 
 
 @contextmanager

@@ -17,12 +17,13 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 def keep(library: Library, found: Sequence[ImageSummary], filters: Filters) -> list[ImageSummary]:
     """Return the images that fit, each with its names that fit.
 
-    ``dangling`` images have no name; ``reference`` is a pattern with ``*``, ``?`` and ``[a-z]``, none of which stands
-    for a slash, of a repository or of a whole name. Raises `InvalidInput` for another word than true or false.
+    ``dangling`` images have no name, but a digest perhaps that they were pulled by; ``reference`` is a pattern with
+    ``*``, ``?`` and ``[a-z]``, none of which stands for a slash, of a repository or of a whole name. Raises
+    `InvalidInput` for another word than true or false.
     """
     for text in filters.get("dangling", ()):
         dangling = _truth(text)
-        found = [one for one in found if bool(one.names or one.digests) != dangling]
+        found = [one for one in found if bool(one.names) != dangling]
     if patterns := filters.get("reference"):
         fitting = (one._replace(names=tuple(name for name in one.names if _fits(name, patterns))) for one in found)
         found = [one for one in fitting if one.names]

@@ -30,10 +30,17 @@ class Collected(NamedTuple):
     abandoned: int = 0
 
 
-def collect(content: ContentStore, connection: sqlite3.Connection, drivers: Mapping[str, StorageDriver]) -> Collected:
+def collect(
+    content: ContentStore,
+    connection: sqlite3.Connection,
+    drivers: Mapping[str, StorageDriver],
+    *,
+    unfinished: bool = False,
+) -> Collected:
     """Remove what nobody needs from the content store and from the drivers given, which are those in use here.
 
-    Safe beside every other command; waits for nothing but another collection. May be killed and run again.
+    With ``unfinished``, also what a pull that was cut off would go on with. Safe beside every other command; waits for
+    nothing but another collection. May be killed and run again.
     """
     with content.leases.collecting() as leased:
         needed = leased | images.needed(connection)
@@ -43,7 +50,7 @@ def collect(content: ContentStore, connection: sqlite3.Connection, drivers: Mapp
         blobs = [blob for blob in content.blobs() if blob.digest not in needed]
         for blob in blobs:
             content.remove(blob.digest)
-    abandoned = content.remove_abandoned()
+    abandoned = content.remove_abandoned(unfinished=unfinished)
     return Collected(len(blobs), sum(blob.size for blob in blobs), tuple(snapshots), abandoned)
 
 

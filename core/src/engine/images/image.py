@@ -8,7 +8,7 @@ from engine.errors import ImageError, NotFound, StateError
 from engine.images.content import ContentStore
 from engine.images.reference import parse_canonical
 from engine.metadata.images import ImageRow
-from engine.spec.descriptor import Manifest, read_manifest
+from engine.spec.descriptor import CONFIG, Descriptor, Manifest, Platform, choose_platform, read_manifest
 from engine.spec.image import ImageConfig, chain_ids, read_config
 
 _AGAIN = "Remove it with `engine rmi --force`, and load or pull it again."
@@ -33,6 +33,11 @@ class Image(NamedTuple):
     def snapshots(self) -> tuple[str, ...]:
         """The names of its layers' committed snapshots, the lowest first; the last one is a container's parent."""
         return tuple(snapshot_name(chain) for chain in chain_ids(self.config.diff_ids))
+
+    def suits(self, platform: Platform) -> bool:
+        """Return whether it is for that platform; a variant counts only where both name one."""
+        itself = Descriptor(CONFIG, self.id, 0, self.config.platform)
+        return choose_platform([itself], platform) is not None
 
 
 class ImageSummary(NamedTuple):

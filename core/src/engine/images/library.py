@@ -1,4 +1,4 @@
-"""The images of one engine: what the commands `load import save commit images rmi tag image` and `run` call.
+"""The images of one engine: what the commands `load import save pull push commit images rmi tag image` and `run` call.
 
 Made by the command's process over the engine's root and the store's connection; nothing is held open but that. Text
 that users type is a name, an ID or the beginning of one, see `Library.resolve`.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from engine.contracts.transport import Source, Transport
     from engine.images.garbage import Collected
     from engine.images.loading import Loaded, Loader
+    from engine.images.remote import Pulled, Pushed
     from engine.images.unpacking import Unpacker
     from engine.spec.descriptor import Platform
     from engine.spec.image import History, RunConfig
@@ -65,6 +66,14 @@ class Library:
         """Return every image, the newest first."""
         return tuple(summary(row) for row in images.everything(self._connection))
 
+    def holds(self, text: str, platform: Platform | None = None) -> bool:
+        """Return whether `resolve` would find the image, for that platform where it matters. Raises as `resolve`."""
+        try:
+            row = self._find(text)
+        except NotFound:
+            return False
+        return platform is None or read_image(self.content, row).suits(platform)
+
     def inspect(self, text: str) -> dict[str, Any]:
         """Return everything about an image, under Docker's names; errors as `resolve`."""
         image = self.resolve(text)
@@ -84,20 +93,23 @@ class Library:
     def remove(self, text: str, *, force: bool = False) -> Removed:
         """Take a name away, and with its last name the image; by ID, the image with its names.
 
-        Raises `Conflict` when a container is made of it or an ID has names of several repositories: ``force`` overrules
-        both. Blobs and snapshots go with the next `collect`.
+        The digests it was pulled by go with the last tag in their repository. Raises `Conflict` when a container is
+        made of it or an ID has names of several repositories: ``force`` overrules both. Blobs and snapshots go with the
+        next `collect`.
         """
         row = self._find(text)
         name = self._name_of(text, row)
-        if name and len(row.names) > 1:
+        going = _going_with(name, row.names) if name else row.names
+        if len(going) < len(row.names):
             with transaction(self._connection):
-                images.unpoint(self._connection, name)
-            return self._told(row, Removed((reference.parse_canonical(name).familiar,), ()))
+                for one in going:
+                    images.unpoint(self._connection, one)
+            return self._told(row, Removed(_familiar(going), ()))
         if not force:
             self._refuse_used(text, row, by_id=not name)
         with transaction(self._connection):
             images.delete(self._connection, row.id)
-        return self._told(row, Removed(tuple(reference.parse_canonical(one).familiar for one in row.names), (row.id,)))
+        return self._told(row, Removed(_familiar(row.names), (row.id,)))
 
     def load(
         self,
@@ -125,6 +137,34 @@ class Library:
         for one in loaded:
             self._tell(Topic.LOAD, one.image.id, one.image.names)
         return loaded
+
+    def pull(
+        self,
+        text: str,
+        transports: Sequence[Transport],
+        *,
+        platform: Platform | None = None,
+        storage: tuple[str, StorageDriver] | None = None,
+        progress: Progress = silent,
+    ) -> Pulled:
+        """Take in an image from the registry that its name says, with the first transport that reads there.
+
+        Raises `InvalidInput` for what is no name, and as `Transport.fetch` and `Unpacker.unpack` do. What was cut off
+        is there for the next attempt.
+        """
+        from engine.images.remote import pull
+
+        pulled = pull(self._loader(storage, progress), text, transports, platform)
+        self._tell(Topic.PULL, pulled.name.familiar, (pulled.name.familiar,))
+        return pulled
+
+    def push(self, text: str, transports: Sequence[Transport], progress: Progress = silent) -> Pushed:
+        """Send the image of that name to the registry that the name says. Errors as `resolve` and `Transport.push`."""
+        from engine.images.remote import push
+
+        pushed = push(self._loader(None, progress), text, transports)
+        self._tell(Topic.PUSH, pushed.name.familiar, (pushed.name.familiar,))
+        return pushed
 
     def import_rootfs(
         self,
@@ -194,11 +234,11 @@ class Library:
         """Return the names of the storage drivers that hold layers of images: those `collect` wants."""
         return images.unpacking_drivers(self._connection)
 
-    def collect(self, drivers: Mapping[str, StorageDriver]) -> Collected:
+    def collect(self, drivers: Mapping[str, StorageDriver], *, unfinished: bool = False) -> Collected:
         """Remove every blob, and in these drivers every snapshot, that nobody needs; see `engine.images.garbage`."""
         from engine.images.garbage import collect
 
-        return collect(self.content, self._connection, drivers)
+        return collect(self.content, self._connection, drivers, unfinished=unfinished)
 
     def _tell(self, topic: Topic, image_id: str, names: Sequence[str]) -> None:
         from engine.images.telling import tell
@@ -223,7 +263,7 @@ class Library:
                 raise Conflict(f"several images' IDs begin with {text!r}", fix="Give more of the ID.")
             row = rows[0] if rows else None
         if row is None:
-            raise NotFound(f"there is no image {text!r}", fix="`engine images` lists them; `engine load` brings more.")
+            raise NotFound(f"there is no image {text!r}", fix="`engine images` lists them; `engine pull` brings more.")
         return row
 
     def _find_name(self, text: str, digits: str | None) -> ImageRow | None:
@@ -270,6 +310,19 @@ class Library:
         from engine.images.unpacking import Unpacker
 
         return Unpacker(*storage, self.content, self._connection, progress)
+
+
+def _going_with(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return what goes when ``name`` does: with the last tag in its repository, the digests there."""
+    gone = reference.parse_canonical(name)
+    there = [one for one in map(reference.parse_canonical, names) if one.repository == gone.repository]
+    if not gone.tag or any(one.tag not in ("", gone.tag) for one in there):
+        return (name,)
+    return tuple(one.canonical for one in there)
+
+
+def _familiar(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(reference.parse_canonical(one).familiar for one in names)
 
 
 @contextmanager

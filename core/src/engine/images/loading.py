@@ -26,7 +26,7 @@ from engine.images.image import Image, manifest_of, read_image
 from engine.images.leases import Lease
 from engine.images.progress import Progress, silent
 from engine.images.reference import Reference, parse
-from engine.images.sink import StoreSink
+from engine.images.sink import CONTINUED, StoreSink
 from engine.images.unpacking import Unpacker
 from engine.metadata import images
 from engine.metadata.images import ImageRow
@@ -49,10 +49,12 @@ _GET_AGAIN = "Get the image again: it was cut short, changed on its way, or writ
 
 
 class Loaded(NamedTuple):
-    """One image that was loaded, and the names (familiar) that pointed at another image before."""
+    """One image that was loaded, the names (familiar) that pointed at another image before, and in a registry the
+    digest that its name stood for."""
 
     image: Image
     moved: tuple[str, ...] = ()
+    digest: str = ""
 
 
 class Loader(NamedTuple):
@@ -66,10 +68,10 @@ class Loader(NamedTuple):
     def fetch(self, transport: Transport, source: Source, platform: Platform | None) -> tuple[Loaded, ...]:
         """Take in the source's images for the platform (None: this machine's). Errors as `Transport.fetch`."""
         wanted = platform or machine_platform()
-        with self._all_or_nothing() as (lease, sink):
+        with self._all_or_nothing(continued=source.remote is not None) as (lease, sink):
             fetched = transport.fetch(source, sink, str(wanted))
-            checked = [(self._check(one, wanted), _references(one, source.name)) for one in fetched]
-            return tuple(self._record(manifest, names, lease) for manifest, names in checked)
+            checked = [(self._check(one, wanted), _references(one, source), one.digest) for one in fetched]
+            return tuple(self._record(one, names, lease)._replace(digest=digest) for one, names, digest in checked)
 
     def import_layer(
         self, file: BinaryIO, name: str, reference: Reference | None, changes: Sequence[str], message: str
@@ -119,11 +121,17 @@ class Loader(NamedTuple):
             return self._record(digest, (reference,) if reference else (), lease)
 
     @contextmanager
-    def _all_or_nothing(self) -> Iterator[tuple[Lease, StoreSink]]:
+    def _all_or_nothing(self, *, continued: bool = False) -> Iterator[tuple[Lease, StoreSink]]:
+        """Remove on an error what was taken in.
+
+        With ``continued``, what was cut off stays for the next attempt, or until somebody else collects garbage.
+        """
         try:
             with self.content.leases.take() as lease, StoreSink(self.content, lease, self.progress) as sink:
                 yield lease, sink
-        except BaseException:
+        except BaseException as error:
+            if continued and isinstance(error, CONTINUED):
+                raise
             drivers = {self.unpacker.name: self.unpacker.driver} if self.unpacker else {}
             collect(self.content, self.connection, drivers)
             raise
@@ -191,11 +199,16 @@ class Loader(NamedTuple):
         self.progress(what, size, size)
 
 
-def _references(fetched: FetchedImage, source: str) -> tuple[Reference, ...]:
+def _references(fetched: FetchedImage, source: Source) -> tuple[Reference, ...]:
+    """Return an archive's own names; or the name that was asked for in a registry, and the digest it stood for."""
+    if source.remote is not None:
+        asked = Reference(*source.remote)
+        stable = asked._replace(tag="", digest=fetched.digest or fetched.manifest)
+        return (asked, stable) if asked.tag else (stable,)
     try:
         return tuple(parse(name) for name in fetched.names)
     except InvalidInput as error:
-        raise ImageError(f"{source} has an image of an impossible name: {error.what}", fix=_GET_AGAIN) from error
+        raise ImageError(f"{source.name} has an image of an impossible name: {error.what}", fix=_GET_AGAIN) from error
 
 
 def _put(sink: StoreSink, data: bytes) -> Blob:

@@ -7,27 +7,38 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import BinaryIO
 
-from engine.contracts.transport import Blob, ContentSink
+from engine.contracts.transport import Begin, Blob, ContentSink
+from engine.errors import Unreachable
 from engine.images.compression import CHUNK, is_compressed, uncompressed
-from engine.images.content import ContentStore, full_disk
+from engine.images.content import ContentStore, Ingest, full_disk
 from engine.images.leases import Lease
 from engine.images.progress import Progress, silent
 
+CONTINUED = (Unreachable, KeyboardInterrupt)
+"""Errors after which the same command may go on from where it was."""
+
 
 class StoreSink(ContentSink):
-    """A sink over a content store. Use as a context manager: it closes the anonymous files it made."""
+    """A sink over a content store. Use as a context manager: it closes the anonymous files it made.
+
+    After an error that is not one of `CONTINUED`, nothing of what `resume` began is kept.
+    """
 
     def __init__(self, store: ContentStore, lease: Lease, progress: Progress = silent) -> None:
         self._store = store
         self._lease = lease
         self._progress = progress
         self._open = ExitStack()
+        self._begun: set[str] = set()
 
     def __enter__(self) -> StoreSink:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._open.close()
+        if kind is not None and not issubclass(kind, CONTINUED):
+            for digest in self._begun:
+                self._store.discard(digest)
 
     def has(self, digest: str, size: int) -> bool:
         """Return whether the blob is here, its content verified; the lease keeps it."""
@@ -40,14 +51,33 @@ class StoreSink(ContentSink):
     ) -> Blob:
         """Take in a blob; see `ContentSink.put`."""
         with full_disk(f"to keep {what}"), self._store.ingest() as ingest:
-            while chunk := read(CHUNK):
-                ingest.write(chunk)
-                self._progress(what, ingest.size, size or 0)
-                if size is not None and ingest.size > size:
-                    break
-            self._progress(what, ingest.size, ingest.size)
+            self._fill(ingest, read, size, what)
             self._lease.protect(ingest.digest)
             return Blob(*ingest.commit(digest=digest, size=size, what=what))
+
+    def resume(self, begin: Begin, digest: str, size: int, *, what: str) -> Blob:
+        """Take in a blob from where it was cut off; see `ContentSink.resume`."""
+        self._begun.add(digest)
+        with full_disk(f"to keep {what}"), self._store.continued(digest) as ingest:
+            if self.has(digest, size):  # another command brought it meanwhile
+                ingest.abandon()
+                return Blob(digest, size)
+            kept = ingest.size
+            if kept < size:
+                self._fill(ingest, begin(kept), size, what)
+            if kept and (ingest.size, ingest.digest) != (size, digest):
+                ingest.restart()
+                self._fill(ingest, begin(0), size, what)
+            self._lease.protect(digest)
+            return Blob(*ingest.commit(digest=digest, size=size, what=what))
+
+    def _fill(self, ingest: Ingest, read: Callable[[int], bytes], size: int | None, what: str) -> None:
+        while chunk := read(CHUNK):
+            ingest.write(chunk)
+            self._progress(what, ingest.size, size or 0)
+            if size is not None and ingest.size > size:
+                break
+        self._progress(what, ingest.size, ingest.size)
 
     def seekable(self, file: BinaryIO, what: str) -> BinaryIO:
         """Return the content uncompressed in a file that can seek; see `ContentSink.seekable`."""

@@ -1,7 +1,7 @@
 """Descriptors, indexes and manifests: what points at what (image-spec: descriptor.md, image-index.md, manifest.md).
 
 Docker's older media types are read as their OCI twins. Read by the command's process and by transport plugins; standard
-library only. All parsing raises `engine.errors.ImageError`.
+library only. All parsing of documents raises `engine.errors.ImageError`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from engine.errors import ImageError
+from engine.errors import ImageError, InvalidInput
 from engine.spec.document import REFUSED, Fields, read_object, write_json
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -100,6 +100,16 @@ def machine_platform() -> Platform:
     """Return the platform of the running kernel; ``uname -m`` as the architecture where it is not a known one."""
     machine = os.uname().machine
     return Platform("linux", *_MACHINES.get(machine, (machine, "")))
+
+
+def parse_platform(text: str, flag: str = "--platform") -> Platform:
+    """Return the platform that a flag names as OS/ARCH[/VARIANT]. Raises `InvalidInput`."""
+    parts = text.split("/")
+    if len(parts) not in {2, 3} or not all(parts):
+        raise InvalidInput(
+            f"{flag} {text!r} is not of the form OS/ARCH[/VARIANT]", fix="Write for example linux/arm64."
+        )
+    return Platform(*parts)
 
 
 def read_descriptor(fields: Fields) -> Descriptor:

@@ -24,6 +24,8 @@ SHORTEST = 0.001
 """Seconds; the shortest time of a health check, as in Docker."""
 _LONGEST = 1e9
 """Seconds; more than anybody waits."""
+PULL_ALWAYS, PULL_MISSING, PULL_NEVER = "always", "missing", "never"
+"""When to pull the image: as Docker's ``--pull``."""
 SMALLEST_MEMORY = 6 << 20
 """Bytes. Below that no process starts (docker-run(1), ``--memory``)."""
 
@@ -60,6 +62,8 @@ class RunOptions:
     ``network``, ``pid``, ``ipc``, ``uts``, ``cgroupns``  as typed; ``namespaces``: kind to wish of ``--namespace``
     ``stop_timeout``  seconds between the stop signal and the kill; -1 waits for ever
     ``timeout``       seconds after which the container is stopped
+    ``pull``          when to pull the image: `PULL_ALWAYS`, `PULL_MISSING`, `PULL_NEVER`
+    ``platform``      OS/ARCH[/VARIANT] of the image
     ``storage``, ``cgroup_driver``, ``runtime``, ``log_driver``  plugins by name; "" is the settings' choice
     """
 
@@ -129,6 +133,8 @@ class RunOptions:
     oom_score_adj: int | None = None
     sysctls: Mapping[str, str] = field(default_factory=dict)
     shm_size: int | None = None
+    pull: str = PULL_MISSING
+    platform: str = ""
     storage: str = ""
     cgroup_driver: str = ""
     cgroup_parent: str = ""

@@ -1,0 +1,1 @@
+"""The image transport ``registry``: pull and push by the OCI distribution specification."""
