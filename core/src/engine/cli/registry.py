@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.output import printable, write
+from engine.cli.output import write
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
+from engine.cli.terminal import printable
 
 app = typer.Typer()
 
