@@ -131,6 +131,14 @@ def test_it_tells_of_memory_that_was_not_there(box: Box) -> None:
         assert actions(box, of(container)) == ["create", "start", "oom", "die"]
 
 
+def test_it_tells_of_such_a_kill_while_the_container_runs_on(box: Box) -> None:
+    with box.container("-m", "16m", script="tail /dev/zero; exec sleep 600") as container:
+        until(lambda: "oom" in actions(box, of(container)), "the kill of a process that is not the first")
+        assert container.state["Running"]
+        box.done("stop", "-t", "0", container.name)
+        assert actions(box, of(container)) == ["create", "start", "oom", "kill", "kill", "die", "stop"]
+
+
 def test_limits_that_change(box: Box) -> None:
     with box.container() as container:
         box.done("update", "--pids-limit", "50", container.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def group() -> Group:
 
 
 def allocate_too_much(group: Group) -> None:
-    os.mkdir(group.v1["memory"])
+    os.makedirs(group.v1["memory"], exist_ok=True)
     for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
         if os.path.exists(f"{group.v1['memory']}/{name}"):
             cgroups.write_value(group.v1["memory"], name, 20 << 20)
@@ -43,6 +44,23 @@ def test_a_kill_is_counted_and_outlives_the_group(group: Group) -> None:
         cgroups.remove(group)
     assert oom.kills(group, began) == 1
     assert oom.kills(group, began + 1000) == 0, "a kill of an earlier run is not this one's"
+
+
+def test_it_is_told_as_it_happens(group: Group) -> None:
+    os.mkdir(group.v1["memory"])
+    try:
+        watch = oom.watch(group)
+        assert watch is not None
+        poll = select.poll()
+        poll.register(watch.fd, watch.events)
+        assert not poll.poll(0)
+        allocate_too_much(group)
+        assert poll.poll(5000)
+        watch.clear()
+        assert not poll.poll(0)
+        os.close(watch.fd)
+    finally:
+        cgroups.remove(group)
 
 
 def test_a_group_that_is_gone_in_peace(group: Group) -> None:

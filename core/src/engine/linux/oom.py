@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from engine.linux.cgroups import Group, parse_flat_keyed
+from engine.linux.cgroups import Group, parse_flat_keyed, write_value
 
 _LONGEST_RECORD = 8192
+_ENOUGH = 4096
 _GONE = {errno.ENOENT, errno.ENODEV}
 
 
@@ -28,6 +31,52 @@ def kills(group: Group, since: float = 0.0) -> int:
     if places and not any(os.path.isdir(directory) for directory, _ in places):
         return sum(f"/{os.path.basename(places[0][0])}," in record for record in _oom_records(since))
     return 0
+
+
+class Watch(NamedTuple):
+    """A descriptor that shows ``events`` of poll(2) when the killer has been called, or is about to kill."""
+
+    fd: int
+    events: int
+
+    def clear(self) -> None:
+        """Take note, so that it shows them for the next time only. Nothing when the group is gone."""
+        try:
+            os.pread(self.fd, _ENOUGH, 0) if self.events == select.POLLPRI else os.eventfd_read(self.fd)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+
+
+def watch(group: Group) -> Watch | None:
+    """Have the kernel tell of the group's out-of-memory kills; None where it does not. Whoever asked closes it.
+
+    On v1 by an eventfd for ``memory.oom_control`` (cgroup-v1/memory.rst, section 9), on v2 by ``memory.events``. Both
+    tell a little more than kills, so `kills` has the last word; v1 tells just before it is counted.
+    """
+    try:
+        if "memory" in group.v1:
+            return Watch(_eventfd(group.v1["memory"]), select.POLLIN)
+        if group.v2:
+            return Watch(os.open(f"{group.v2}/memory.events", os.O_RDONLY | os.O_CLOEXEC), select.POLLPRI)
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+    return None
+
+
+def _eventfd(directory: str) -> int:
+    told = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    try:
+        control = os.open(f"{directory}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            write_value(directory, "cgroup.event_control", f"{told} {control}")
+        finally:
+            os.close(control)
+    except BaseException:
+        os.close(told)
+        raise
+    return told
 
 
 def _read(directory: str, name: str) -> dict[str, int] | None:

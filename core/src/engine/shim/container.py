@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from engine.shim.health import Checks
 
 _KILL_DEADLINE = 10.0
+_COUNTED = 0.1
+"""Seconds after which the kernel has counted a kill for memory that it spoke of."""
 _LONGEST_COMMAND = 1024
 """Characters of an exec'ed command that its events show."""
 _ENDING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -56,7 +58,8 @@ class Container:
         self.final = False
         self.delay: float | None = None
         self._began = clock_gettime(CLOCK_MONOTONIC_RAW)
-        self._oom_kills = 0
+        self._oom_kills = self._oom_told = 0
+        self._memory: oom.Watch | None = None
         self._started = 0
         self._killed = False
         self._untold = False
@@ -98,6 +101,7 @@ class Container:
         init.on_signal = self._signal_passed_on
         self.init = init
         self._tell_start()
+        self._watch_memory()
         self._check_health()
         if self.plan.timeout:
             self.loop.after(self.plan.timeout, lambda: self.kill("timeout"))
@@ -194,6 +198,9 @@ class Container:
         ran = clock_gettime(CLOCK_MONOTONIC_RAW) - self._began
         if self.health is not None:
             self.health.end()
+        if self._memory is not None:
+            self.loop.forget(self._memory.fd)
+            os.close(self._memory.fd)
         killed = self._oom_kills
         if self.plan.group is not None:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)
@@ -206,7 +213,7 @@ class Container:
         ended = self.init.ended._replace(oom=killed > 0, reason=self.reason, asked=self.asked)
         self.init.ended = ended
         records.write(self.directory_fd, "exit", ended, sync=self.plan.sync)
-        if ended.oom:
+        if killed > self._oom_told:
             self.tell(Topic.OOM)
         self.tell(Topic.DIE, **ended.attributes(self._started))
         if not self.final:
@@ -272,6 +279,26 @@ class Container:
             from engine.shim.verdict import Settings
 
             self.health = Checks(self, Settings(**self.plan.health))
+
+    def _watch_memory(self) -> None:
+        group = self.plan.group
+        self._memory = None if group is None else oom.watch(group)
+        if self._memory is not None:
+            self.loop.watch(self._memory.fd, self._memory.events, lambda _events: self._short_of_memory())
+
+    def _short_of_memory(self) -> None:
+        assert self._memory is not None
+        self._memory.clear()
+        self.loop.after(_COUNTED, self._tell_kills)
+
+    def _tell_kills(self) -> None:
+        """Tell of kills for memory that were not told yet, as long as the container runs."""
+        assert self.init is not None
+        if self.plan.group is not None and self.init.ended is None:
+            killed = oom.kills(self.plan.group, self._began)
+            if killed > self._oom_told:
+                self._oom_told = killed
+                self.tell(Topic.OOM)
 
     def _tell_start(self) -> None:
         self._started = time_ns()
