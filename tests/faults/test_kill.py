@@ -94,10 +94,11 @@ def check_events(engine: EngineRoot) -> None:
     assert shown.returncode == 0, shown.stderr
     once = ("create", "start", "die", "destroy")
     counts = Counter(line for line in shown.stdout.splitlines() if line.endswith(once))
-    assert not [line for line, count in counts.items() if count > 1], shown.stdout
+    assert not [line for line, count in counts.items() if count > 1]
     running = {row["ID"] for row in listed(engine) if row["State"] == "running"}
     started = {line.split()[0] for line in counts if line.endswith(" start")} - running
-    assert started == {line.split()[0] for line in counts if line.endswith(" die")}, shown.stdout
+    odd = started ^ {line.split()[0] for line in counts if line.endswith(" die")}
+    assert not odd, [line for line in shown.stdout.splitlines() if line.split()[0] in odd]
 
 
 def check_nothing_left(engine: EngineRoot) -> None:

@@ -32,12 +32,14 @@ def tell_observers(topic: Topic, record: Record, **attributes: str) -> None:
 
 
 def tell_missed_end(engine: Engine, record: Record, ended: Exit) -> None:
-    """Publish the end of a container whose shim was killed, unless it lived long enough to write it down."""
-    for event in journal.newest_first(str(engine.layout.events)):
-        if event.id == record.id and event.topic in {Topic.DIE, Topic.START}:
-            if event.topic is Topic.DIE:
-                return
-            break
+    """Publish the end of a container whose shim was killed, unless that wrote it down, or not even the start.
+
+    Where neither is in the journal any more, there was a start if the record has one.
+    """
+    known = (event for event in journal.newest_first(str(engine.layout.events)) if event.id == record.id)
+    last = next((event.topic for event in known if event.topic in {Topic.DIE, Topic.START}), None)
+    if last is Topic.DIE or (last is None and not record.started):
+        return
     tell(engine, Topic.DIE, record, **ended.attributes(record.started))
 
 
