@@ -125,6 +125,12 @@ def test_commands_in_it(box: Box) -> None:
     assert len({event["Actor"]["Attributes"]["execID"] for event in found}) == 1
 
 
+def test_each_run_that_a_restart_policy_makes(box: Box) -> None:
+    with box.container("--restart", "on-failure:1", script="sleep 0.1; exit 3") as container:
+        expected = ["create", "start", "die", "start", "die"]
+        until(lambda: actions(box, of(container)) == expected, "two runs")
+
+
 def test_it_tells_of_memory_that_was_not_there(box: Box) -> None:
     with box.container("-m", "16m", script="exec tail /dev/zero") as container:
         assert container.wait() == 137

@@ -207,6 +207,16 @@ def test_it_begins_anew_with_each_run(box: Box) -> None:
         assert told.splitlines() == ["start", "health_status: unhealthy"] * 2
 
 
+def test_it_begins_anew_with_a_restart(box: Box) -> None:
+    flags = ("--restart", "always", "--health-cmd", "test -e /well", *OFTEN, "--health-retries", "1")
+    with box.container(*flags, script="until test -e /end; do sleep 0.02; done; rm /end /well; exit 1") as container:
+        container.sh("touch /well")
+        becomes(container, "healthy")
+        container.sh("touch /end")
+        becomes(container, "unhealthy")
+        assert container.inspect()["RestartCount"] == 1
+
+
 def test_its_environment_user_and_directory_are_the_containers(box: Box) -> None:
     flags = ("--env", "WHO=me", "--user", "7:9", "--workdir", "/tmp", "--health-cmd", "echo $WHO $(id -u) $(pwd)")
     with box.container(*flags, *OFTEN) as container:
