@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -27,6 +28,38 @@ def detach(scene: Scene) -> None:
 def interactive(scene: Scene) -> None:
     assert scene.run("cat", input="typed\n") == "typed\n"
     assert scene.bare("cat", input="typed\n") == ""
+
+
+def attach(scene: Scene) -> None:
+    box, script = scene.box, "echo output; echo errors >&2"
+    with box.to_be_removed() as name:
+        done = box.done("run", *scene.typed, "--name", name, box.image, "sh", "-c", script)
+        assert (done.stdout, done.stderr) == ("", "errors\n")
+        assert Container(box, name).logs() == "output\nerrors\n"
+    done = box.done("run", "--rm", box.image, "sh", "-c", script)
+    assert (done.stdout, done.stderr) == ("output\n", "errors\n")
+
+
+def attach_no_input(scene: Scene) -> None:
+    """It has a standard input, which nobody is connected to: reading it takes until somebody is."""
+    read = "timeout 0.5 cat || echo waited"
+    assert scene.run(read, input="typed\n") == "waited\n"
+    assert scene.bare(read, "-i", "-a", "stdin", "-a", "stdout", input="typed\n") == "typed\n"
+
+
+def sig_proxy(scene: Scene) -> None:
+    """Else the process gets it, and may do as it likes."""
+    box, script = scene.box, "trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.1; done"
+    for flags, status, goes_on in ((scene.typed, 130, True), ((), 7, False)):
+        with box.to_be_removed() as name:
+            running = box.root.popen(
+                "run", *flags, "--name", name, box.image, "sh", "-c", script, stdout=subprocess.PIPE
+            )
+            assert running.stdout is not None
+            assert running.stdout.readline() == "ready\n"
+            running.send_signal(signal.SIGINT)
+            running.communicate(timeout=30)
+            assert (running.returncode, Container(box, name).state["Running"]) == (status, goes_on)
 
 
 def detach_keys(scene: Scene) -> None:

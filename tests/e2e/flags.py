@@ -203,6 +203,9 @@ ENGINE = [
     Row("--cgroup-parent", "--cgroup-parent PARENT", "where the process is", engine.cgroup_parent),
     Row("--runtime", "--runtime native", "who its parent is", engine.runtime),
     Row("--log-driver", "--log-driver none", "nothing is kept", engine.log_driver),
+    Row("--attach", "-a stderr", "its output is not shown, and kept", process.attach),
+    Row("--attach", "-i -a STDOUT", "nothing of the standard input reaches it", process.attach_no_input),
+    Row("--sig-proxy", "--sig-proxy=false", "an interrupt ends the command alone", process.sig_proxy),
     Row("--preserve-fds", "--preserve-fds 2", "they are open in it, and no others", process.preserve_fds),
     Row("--preserve-fds", "--preserve-fds 0", "not even those of socket activation", process.socket_activation),
     Row("--trace", "--trace", "what each step took is shown at the end", engine.trace),
@@ -210,7 +213,7 @@ ENGINE = [
     Row("--log-opt", "--log-opt max-size=10k --log-opt max-file=2", "only the end is kept", engine.log_opt),
 ]
 
-RUN_ALONE = {"--preserve-fds", "--trace", "--trace-file"}
+RUN_ALONE = {"--attach", "--sig-proxy", "--preserve-fds", "--trace", "--trace-file"}
 """Flags of `engine run` that `engine create` does not have."""
 
 TABLE = [

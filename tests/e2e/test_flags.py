@@ -32,9 +32,9 @@ def words(row: Row, place: Path, box: Box) -> tuple[str, ...]:
 
 
 def test_words_name_the_flag_of_their_row(box: Box) -> None:
-    short = {"-d", "-i", "-t", "-e", "-w", "-u", "-v", "-m", "-c", "-h", "-l", "--net"}
+    short = {"-a", "-d", "-i", "-t", "-e", "-w", "-u", "-v", "-m", "-c", "-h", "-l", "--net"}
     for row in TABLE:
-        typed = words(row, Path("/"), box)
+        typed = [word.partition("=")[0] for word in words(row, Path("/"), box)]
         assert row.flag in typed or short & set(typed), row
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
-from tests.e2e.box import Box, refused
+from core.tests.images import archives
+from tests.e2e.box import Box, refused, until
 
 
 def usage(box: Box) -> dict[str, dict[str, Any]]:
@@ -70,3 +72,43 @@ def test_images_that_nobody_uses(own_box: Box) -> None:
     assert "Untagged: busybox:latest" in box.done("image", "prune", "--all", "--force").stdout
     assert box.done("images", "-q").stdout == ""
     assert box("image", "prune").returncode != 0, "there is no terminal to ask on"
+
+
+def test_images_of_one_name(own_box: Box) -> None:
+    box = own_box
+    for name in ("other:1", "other:2"):
+        box.done("tag", box.image, name)
+    names = ("--format", "{{.Repository}}:{{.Tag}}")
+    assert set(box.done("images", "--all", "other", *names).stdout.split()) == {"other:1", "other:2"}
+    assert box.done("images", "other:2", *names).stdout == "other:2\n"
+    assert box.done("images", "oth", *names).stdout == ""
+
+
+def test_an_image_under_two_names_in_an_index_is_named_once(
+    own_box: Box, busybox_rootfs_tar: Path, tmp_path: Path
+) -> None:
+    image = archives.TestImage((busybox_rootfs_tar.read_bytes(),), cmd=("true",))
+    files = archives.oci_files(image, "twice:1")
+    index = json.loads(files["index.json"])
+    index["manifests"] += archived_as(index["manifests"][0], "twice:2")
+    archives.write_files(tmp_path / "image", {**files, "index.json": json.dumps(index).encode()})
+    lines = own_box.done("load", tmp_path / "image").stdout.splitlines()
+    assert sorted(lines) == ["Loaded image: twice:1", "Loaded image: twice:2"]
+    assert len(own_box.done("load", "-q", tmp_path / "image").stdout.splitlines()) == 1
+
+
+def archived_as(manifest: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [{**manifest, "annotations": {"io.containerd.image.name": name}}]
+
+
+def test_processes_as_ps_shows_them(box: Box) -> None:
+    with box.container(script="sleep 601 & exec sleep 600") as container:
+        until(lambda: len(box.done("top", container.name, "-o", "pid,args").stdout.splitlines()) == 3, "two processes")
+        heading, *lines = box.done("top", container.name, "-o", "pid,args").stdout.splitlines()
+        assert heading.split() == ["PID", "COMMAND"]
+        assert sorted(line.split(maxsplit=1)[1] for line in lines) == ["sleep 600", "sleep 601"]
+        assert str(container.pid) in {
+            line.split()[1] for line in box.done("top", container.name, "aux").stdout.splitlines()
+        }
+        refused(box("top", container.name, "-o", "comm"), "no process IDs")
+        refused(box("top", container.name, "--bogus"), "--bogus")

@@ -57,7 +57,7 @@ def test_the_foreground_command_passes_signals_on(name: str, box: Box) -> None:
 def test_an_attached_command_passes_signals_on_unless_told_not_to(box: Box) -> None:
     with box.container(script=FOREGROUND.format("TERM")) as container:
         container.wait_for_log("ready")
-        quiet = box.root.popen("attach", "--no-signals", container.name, stdout=subprocess.PIPE)
+        quiet = box.root.popen("attach", "--sig-proxy=false", container.name, stdout=subprocess.PIPE)
         until(lambda: _is_connected(quiet.pid), "a connection of attach")
         quiet.terminate()
         assert quiet.communicate(timeout=20)[0] == ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.contracts.storage import StorageDriver
     from engine.contracts.transport import Transport
     from engine.images.image import ImageSummary
+    from engine.images.loading import Loaded
     from engine.spec.descriptor import Platform
 
 app = typer.Typer()
@@ -32,6 +33,10 @@ _SHORT_ID, _NONE = 12, "<none>"
 @app.command("images")
 def images(
     ctx: typer.Context,
+    reference: Annotated[
+        str | None, typer.Argument(metavar="REFERENCE", help="Only of this name, or whose name fits the pattern")
+    ] = None,
+    _everything: Annotated[bool, typer.Option("--all", "-a", help="Docker's word: none is hidden anyway")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs")] = False,
     digests: Annotated[bool, typer.Option("--digests", help="Show what names stand for in registries")] = False,
@@ -51,7 +56,8 @@ def images(
     """
     from engine.images import filtering
 
-    wanted = parse_filters(filters or (), filtering.KEYS)
+    referring = [f"reference={reference}"] if reference else []
+    wanted = parse_filters([*(filters or ()), *referring], filtering.KEYS)
     with open_engine(ctx) as engine:
         found = filtering.keep(engine.library, engine.library.list(), wanted)
         rows = [row for one in found for row in _rows(one, whole=no_trunc)]
@@ -116,14 +122,16 @@ def load(
             storage=_storage(engine, storage),
             progress=progress,
         )
-    for one in loaded:
-        if quiet:
-            write(one.image.id)
-            continue
-        for name in one.image.names or (one.image.id,):
-            write(f"Loaded image: {printable(name)}")
-        for name in one.moved:
-            write(f"The image that was {printable(name)} before has lost that name")
+    lines = [line for one in loaded for line in ([one.image.id] if quiet else _loaded(one))]
+    for line in dict.fromkeys(lines):  # an archive may have one image more than once, under several names
+        write(line)
+
+
+def _loaded(one: "Loaded") -> list[str]:
+    return [
+        *(f"Loaded image: {printable(name)}" for name in one.image.names or (one.image.id,)),
+        *(f"The image that was {printable(name)} before has lost that name" for name in one.moved),
+    ]
 
 
 @app.command("import")

@@ -49,7 +49,9 @@ def attach(
     ctx: typer.Context,
     container: _Name,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Only show its output")] = False,
-    no_signals: Annotated[bool, typer.Option("--no-signals", help="Keep signals such as Ctrl-C from it")] = False,
+    sig_proxy: Annotated[
+        bool, typer.Option("--sig-proxy", help="Pass signals on to it; =false: keep them here")
+    ] = True,
     detach_keys: _Keys = None,
 ) -> int:
     """Connect the terminal to a running container, until it ends or the detach keys are typed.
@@ -65,7 +67,7 @@ def attach(
     with open_engine(ctx) as engine:
         connection, tty = attaching.attach(engine, container)
     with connection:
-        console = Console(connection, stdin=not no_stdin, tty=tty, detach_keys=keys, forward=not no_signals)
+        console = Console(connection, stdin=not no_stdin, tty=tty, detach_keys=keys, forward=sig_proxy)
         ended = console.run()
     return ended.code if ended else 0
 
@@ -139,6 +141,9 @@ def rm(
     ctx: typer.Context,
     containers: _Names,
     force: Annotated[bool, typer.Option("--force", "-f", help="Kill those that run; none missing is an error")] = False,
+    _volumes: Annotated[
+        bool, typer.Option("--volumes", "-v", help="Docker's word: their own volumes always go")
+    ] = False,
 ) -> int:
     """Remove containers and everything they wrote to their root filesystem. What was mounted from the host stays.
 

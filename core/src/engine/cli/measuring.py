@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.output import TABLE, terminal_width, write_bytes, write_rows
+from engine.cli.output import TABLE, terminal_width, write, write_bytes, write_rows
 from engine.cli.places import open_engine
+from engine.cli.terminal import printable
 from engine.cli.words import clock, size
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ _FIRST, _PERIOD = 0.5, 1.0
 """Seconds between two looks: a share of the processors needs two, and nobody wants to wait for the first."""
 
 
-@app.command("top")
+@app.command("top", context_settings={"ignore_unknown_options": True})
 def top(
     ctx: typer.Context,
     container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")],
+    ps_options: Annotated[
+        list[str] | None, typer.Argument(metavar="PS-OPTION", help="Show them as ps(1) does with these")
+    ] = None,
     form: Annotated[
         str, typer.Option("--format", metavar="FORM", help="table, json, or a template as {{.PID}}")
     ] = TABLE,
@@ -42,9 +46,18 @@ def top(
 
     \b
     engine top web --format '{{.PID}} {{.Command}}'
+    engine top web -o pid,rss,comm
     """
     from engine.containers.measuring import processes
 
+    if ps_options:
+        from engine.containers.ps import ps
+
+        with open_engine(ctx) as engine:
+            pids = {one.pid for one in processes(engine, container)}
+        for line in ps(ps_options, pids):
+            write(printable(line))
+        return
     with open_engine(ctx) as engine:
         rows = [
             {

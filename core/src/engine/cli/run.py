@@ -1,7 +1,7 @@
 """`engine run` and `engine create`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Unpack
 
@@ -14,6 +14,7 @@ from engine.cli.run_flags import RunFlags, takes_flags
 from engine.cli.run_options import options_of
 from engine.errors import InvalidInput
 from engine.spec.options import RunOptions
+from engine.spec.refusal import refusal
 
 if TYPE_CHECKING:
     from engine.containers.passing import Passed
@@ -23,6 +24,7 @@ app = typer.Typer()
 
 _OPTIONS_FIRST = {"allow_interspersed_args": False, "help_option_names": ["--help"]}
 """Whatever stands after the image belongs to the command in the container."""
+_STREAMS = ("stdin", "stdout", "stderr")
 _Image = Annotated[str, typer.Argument(metavar="IMAGE", help="A name, an ID, or host: for this machine's files")]
 _Command = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="What to run in it, with its arguments")]
 
@@ -33,6 +35,13 @@ def run(
     ctx: typer.Context,
     image: _Image,
     command: _Command = None,
+    attach: Annotated[
+        list[str] | None,
+        typer.Option("--attach", "-a", metavar="STREAM", help="Connect this one only: stdin, stdout, stderr"),
+    ] = None,
+    sig_proxy: Annotated[
+        bool, typer.Option("--sig-proxy", help="Pass signals on to it; =false: keep them here")
+    ] = True,
     preserve_fds: Annotated[
         str | None, typer.Option("--preserve-fds", metavar="N", help="Pass N descriptors on, from 3 on")
     ] = None,
@@ -54,6 +63,7 @@ def run(
     """
     options = options_of(image, command or [], flags)
     _check_terminal(options)
+    streams = _streams(attach or (), options)
     from engine.containers.console import DETACH_KEYS, parse_detach_keys
     from engine.containers.running import run as run_container
 
@@ -71,10 +81,31 @@ def run(
             if options.detach:
                 write(record.id)
 
-        code = run_container(engine, options, detach_keys=keys, created=created, passed=passed)
+        code = run_container(
+            engine,
+            options,
+            detach_keys=keys,
+            created=created,
+            passed=passed,
+            streams=streams,
+            forward=sig_proxy,
+        )
     if traced:
         _end_trace(tree=trace, file=trace_file)
     return code
+
+
+def _streams(typed: Sequence[str], options: RunOptions) -> tuple[str, ...]:
+    """Return which streams ``--attach`` connects; all when it is not given."""
+    if typed and options.detach:
+        raise InvalidInput("--attach and --detach contradict each other", fix="Leave one of them out.")
+    streams = tuple(text.lower() for text in typed) or _STREAMS
+    for stream in streams:
+        if stream not in _STREAMS:
+            raise refusal("--attach", stream, "is none of stdin, stdout and stderr", "stdout")
+    if typed and "stdin" in streams and not options.interactive:
+        raise InvalidInput("--attach stdin has no standard input to connect", fix="Add --interactive.")
+    return streams
 
 
 def _passed(preserve: str | None, options: RunOptions) -> "Passed | None":

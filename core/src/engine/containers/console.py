@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Collection
 from types import FrameType
 
 from engine.containers.guard import TerminalGuard
@@ -16,6 +17,7 @@ from engine.shim import protocol
 from engine.shim.protocol import Decoder, Exit
 
 _CHUNK = 1 << 16
+_OUTPUTS = {protocol.STDOUT: ("stdout", 1), protocol.STDERR: ("stderr", 2)}
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 DETACH_KEYS = "ctrl-p,ctrl-q"
 
@@ -27,14 +29,23 @@ class Console:
     ``tty``          the process has a terminal: the user's becomes raw, its size is followed
     ``detach_keys``  bytes that detach, typed in a row (with ``tty`` only)
     ``forward``      send the signals that this command gets on to the process (without ``tty``: there keys do it)
+    ``outputs``      of "stdout" and "stderr" those that are shown
     """
 
     def __init__(
-        self, connection: socket.socket, *, stdin: bool, tty: bool, detach_keys: bytes = b"", forward: bool = True
+        self,
+        connection: socket.socket,
+        *,
+        stdin: bool,
+        tty: bool,
+        detach_keys: bytes = b"",
+        forward: bool = True,
+        outputs: Collection[str] = ("stdout", "stderr"),
     ) -> None:
         self._connection = connection
         self._stdin, self._tty, self._keys = stdin, tty, detach_keys
         self._forward = forward and not tty
+        self._outputs = outputs
         self._typed = b""
         self._decoder = Decoder()
         self._signals: list[int] = []
@@ -130,10 +141,10 @@ class Console:
                 "the container's shim was killed", fix="`engine ps -a` shows what became of the container."
             )
         for kind, payload in self._decoder.feed(data):
-            if kind == protocol.STDOUT:
-                _write(1, payload)
-            elif kind == protocol.STDERR:
-                _write(2, payload)
+            if kind in _OUTPUTS:
+                stream, fd = _OUTPUTS[kind]
+                if stream in self._outputs:
+                    _write(fd, payload)
             elif kind == protocol.EXIT:
                 return Exit(*json.loads(payload))
             elif kind == protocol.ERROR:

@@ -6,6 +6,7 @@ the shim executes as its last deed (`reap`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,12 +24,26 @@ from engine.shim.protocol import Exit
 from engine.spec.options import RunOptions
 
 
-def stay(engine: Engine, record: Record, shim: Launched, *, stdin: bool, detach_keys: bytes) -> int:
-    """Relay an attached container's streams until it ends; return its exit status, or 0 when the user detached."""
+def stay(
+    engine: Engine,
+    record: Record,
+    shim: Launched,
+    *,
+    stdin: bool,
+    detach_keys: bytes,
+    forward: bool = True,
+    outputs: Collection[str] = ("stdout", "stderr"),
+) -> int:
+    """Relay an attached container's streams until it ends; return its exit status, or 0 when the user detached.
+
+    ``forward`` and ``outputs`` are `engine.containers.console.Console`'s.
+    """
     options = RunOptions.from_plain(record.options)
     if options.tty:
         engine.close()  # the console forks
-    ended = Console(shim.connection, stdin=stdin, tty=options.tty, detach_keys=detach_keys).run()
+    ended = Console(
+        shim.connection, stdin=stdin, tty=options.tty, detach_keys=detach_keys, forward=forward, outputs=outputs
+    ).run()
     if ended is None:
         shim.close()
         return 0

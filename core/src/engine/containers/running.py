@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from engine.containers import creating, ending, recover, removal, starting, tracing
@@ -15,6 +15,8 @@ from engine.spec.options import RunOptions
 if TYPE_CHECKING:
     from engine.containers.passing import Passed
 
+STREAMS = ("stdin", "stdout", "stderr")
+
 
 def run(
     engine: Engine,
@@ -23,12 +25,15 @@ def run(
     detach_keys: bytes,
     created: Callable[[Record], None],
     passed: Passed | None = None,
+    streams: Collection[str] = STREAMS,
+    forward: bool = True,
 ) -> int:
     """Create and start a container and stay with it; return the exit status of its process.
 
     With ``options.detach`` it returns 0 as soon as the process runs. ``created`` is called with the record before it
-    starts. ``passed`` says what it gets of the caller's descriptors. A container that cannot be started is removed with
-    ``--rm``, and kept as Docker keeps it without.
+    starts. ``passed`` says what it gets of the caller's descriptors, ``streams`` which of `STREAMS` are connected, and
+    ``forward`` whether signals are passed on. A container that cannot be started is removed with ``--rm``, and kept as
+    Docker keeps it without.
     """
     tracing.lap("read the settings, open the store")
     recover.everything(engine)
@@ -55,6 +60,7 @@ def run(
     if options.detach:
         shim.close()
         return 0
-    code = ending.stay(engine, record, shim, stdin=options.interactive, detach_keys=detach_keys)
+    stdin = options.interactive and "stdin" in streams
+    code = ending.stay(engine, record, shim, stdin=stdin, detach_keys=detach_keys, forward=forward, outputs=streams)
     tracing.lap("stay with the container until it has ended")
     return code
