@@ -151,6 +151,7 @@ TYPED: list[tuple[str, str]] = [
     ("--detach --attach stdout", "--attach"),
     ("--sig-proxy=goat", "--sig-proxy"),
     ("--preserve-fds goat", "goat"),
+    ("--preserve-fds 1 --restart always", "--restart"),
     ("--preserve-fds 251", "251"),
     ("--preserve-fds 200", "200"),
     ("--trace-file {place}/file/trace", "{place}/file/trace"),

@@ -9,7 +9,6 @@ import typer
 
 from engine.cli.output import write
 from engine.cli.places import open_engine
-from engine.cli.progress import Progress
 from engine.cli.run_flags import RunFlags, takes_flags
 from engine.cli.run_options import options_of
 from engine.errors import InvalidInput
@@ -64,6 +63,7 @@ def run(
     options = options_of(image, command or [], flags)
     _check_terminal(options)
     streams = _streams(attach or (), options)
+    from engine.cli.progress import Progress
     from engine.containers.console import DETACH_KEYS, parse_detach_keys
     from engine.containers.running import run as run_container
 
@@ -114,7 +114,7 @@ def _passed(preserve: str | None, options: RunOptions) -> "Passed | None":
         return None
     from engine.containers.passing import activated, parse_preserve
 
-    return activated(options, os.environ) if preserve is None else parse_preserve(preserve)
+    return activated(options, os.environ) if preserve is None else parse_preserve(preserve, options)
 
 
 def _begin_trace(file: str) -> None:
@@ -141,6 +141,7 @@ def create(ctx: typer.Context, image: _Image, command: _Command = None, **flags:
     engine create --name web nginx && engine start web
     """
     options = options_of(image, command or [], flags)
+    from engine.cli.progress import Progress
     from engine.containers import recover
     from engine.containers.creating import create as create_container
 

@@ -16,6 +16,7 @@ from engine.shim import protocol
 from engine.shim.launch import Launched
 from engine.spec.isolation import NEW
 from engine.spec.options import RunOptions
+from engine.spec.restart_policy import NEVER
 from engine.spec.sizes import parse_whole
 
 _FIRST = 3
@@ -30,11 +31,16 @@ class Passed(NamedTuple):
     environment: tuple[str, ...] = ()
 
 
-def parse_preserve(text: str) -> Passed:
+def parse_preserve(text: str, options: RunOptions) -> Passed:
     """Return what ``--preserve-fds N`` asks for. Raises `InvalidInput` for descriptors that are not the caller's."""
     count = parse_whole(text, "--preserve-fds", "1")
     if not 0 <= count <= _MOST:
         raise InvalidInput(f"--preserve-fds {count} is out of range", fix=f"Use a number from 0 to {_MOST}.")
+    if count and options.restart != NEVER:
+        raise InvalidInput(
+            "--preserve-fds and --restart contradict each other: when it is started again nobody has them to pass",
+            fix="Leave one of them out.",
+        )
     for fd in range(_FIRST, _FIRST + count):
         if not _of_caller(fd):
             raise InvalidInput(
@@ -47,14 +53,14 @@ def parse_preserve(text: str) -> Passed:
 def activated(options: RunOptions, environment: Mapping[str, str]) -> Passed:
     """Return what a service manager passes to this very process, for the container's first process to find the same.
 
-    Nothing where that cannot be, since it is not process 1 of its pid namespace.
+    Nothing where that cannot be, since it is not process 1 of its pid namespace, or will be started again without us.
     """
     number = environment.get("LISTEN_FDS", "")
     if environment.get("LISTEN_PID") != str(os.getpid()) or not number.isdecimal():
         return Passed()
-    if options.init or options.wishes()["pid"] != NEW:
+    if options.init or options.restart != NEVER or options.wishes()["pid"] != NEW:
         return Passed()
-    count = parse_preserve(number).descriptors
+    count = parse_preserve(number, options).descriptors
     names = environment.get("LISTEN_FDNAMES")
     named = () if names is None else (f"LISTEN_FDNAMES={names}",)
     return Passed(count, (f"LISTEN_FDS={count}", "LISTEN_PID=1", *named))
