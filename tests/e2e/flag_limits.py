@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.linux import hierarchies
+from engine.testing.disks import loop_device
 from tests.e2e.box import Container, until
 from tests.e2e.scene import Check, Scene
-from tests.testbed.loop import loop_device
 
 MEBIBYTE = 1 << 20
 _FILES = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.testing.disks import loop_device
 from tests.e2e.box import Box, refused
 from tests.e2e.terminal import Terminal
 
@@ -27,6 +28,25 @@ def test_stats_once_as_json(box: Box) -> None:
         assert 20 < float(row["CPUPerc"].rstrip("%")) < 130, "a loop on one processor"
         assert 29 < float(row["MemPerc"].rstrip("%")) < 100
         assert row["MemUsage"].endswith(" / 67.1MB")
+        assert counters["memory_shmem_bytes"] >= 20_000_000, "a file in memory"
+        assert counters["memory_anon_bytes"] < 20_000_000
+        assert counters["pressure"]["cpu"]["some"]["total"] > 0, "it was started among others"
+
+
+def test_stats_of_disks_and_links(box: Box, tmp_path: Path) -> None:
+    """What is written past the page cache is counted; so is what passes by links of the container's own namespace."""
+    write = "dd if=/dev/zero of={} bs=64k count=20 oflag=direct 2>/dev/null; echo written; exec sleep 600"
+    with loop_device(tmp_path) as disk:
+        limit = ("--device-write-bps", f"{disk}:100mb")  # on v1 a device that nobody limits may not be counted
+        with box.container("--device", disk, *limit, script=write.format(disk)) as container:
+            container.wait_for_log("written")
+            row = json.loads(box.done("stats", "--no-stream", "--format", "json", container.name).stdout)
+            assert row["Counters"]["io_write_bytes"] >= 20 << 16
+            assert row["BlockIO"].split(" / ")[1] != "0B"
+            assert row["NetIO"] == "0B / 0B"
+    with box.container("--network", "host") as container:
+        shown = box.done("stats", "--no-stream", "--format", "{{.NetIO}}", container.name).stdout
+        assert shown == "-- / --\n", "the host's traffic is not the container's"
 
 
 def test_stats_of_all_that_run_as_a_table_and_by_a_template(box: Box) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from engine.testing.disks import loop_device
 from tests.e2e.box import Box, Container, refused
-from tests.testbed.loop import loop_device
 
 MIB = 1 << 20
 EACH: list[tuple[list[str], list[str], str, object, str]] = [

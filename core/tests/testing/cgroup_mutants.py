@@ -139,7 +139,10 @@ class IgnoresTheParent(CgroupFs):
         return super().plan(name, resources)
 
 
-@caught_by("test_freezing_stops_all_progress", "test_kill_empties_a_fork_bomb_within_a_second")
+@caught_by(
+    "test_freezing_stops_all_progress", "test_kill_empties_a_fork_bomb_within_a_second",
+    "test_a_bomb_of_thousands_is_gone_within_a_second", "test_a_kill_for_memory_is_told_as_it_happens",
+)  # fmt: skip
 class TellsOfAnotherGroup(Steps):
     """The steps are right, but the group that others freeze and kill by is the parent's empty neighbour."""
 
@@ -232,7 +235,7 @@ class KeepsTheFirstRule(CgroupFs):
         return super().plan(name, {**resources, "devices": first}, parent=parent)
 
 
-@caught_by("test_statistics_move")
+@caught_by("test_statistics_move", "test_refused_forks_and_kinds_of_memory_are_counted")
 class CountsNothing(CgroupFs):
     def statistics(self, group: Group) -> Statistics:
         super().statistics(group)
@@ -246,6 +249,46 @@ class CountsTheDead(CgroupFs):
             return super().statistics(group)
         except EngineError:
             return Statistics()
+
+
+@caught_by("test_pressure_is_told")
+class StandsStill(CgroupFs):
+    def statistics(self, group: Group) -> Statistics:
+        found = super().statistics(group)
+        still = {kind: {who: {**row, "total": 0} for who, row in rows.items()} for kind, rows in found.pressure.items()}
+        return found._replace(pressure=still)
+
+
+# Block devices, and the rest
+
+
+@caught_by(
+    "test_a_transfer_is_slowed_to_its_rate", "test_operations_are_slowed_to_their_rate",
+    "test_update_of_a_rate_takes_effect", "test_weights_divide_a_contended_disk",
+)  # fmt: skip
+class ForgetsBlockDevices(Forgets):
+    part = "blockIO"
+
+
+@caught_by("test_idle_gets_what_is_left", "test_a_realtime_budget_lets_processes_be_realtime")
+class ForgetsIdlenessAndRealtime(Forgets):
+    part, keys = "cpu", ("idle", "realtimeRuntime")
+
+
+@caught_by("test_without_the_killer_an_allocation_waits")
+class LetsTheKillerKill(Forgets):
+    part, keys = "memory", ("disableOOMKiller",)
+
+
+@caught_by("test_settings_of_memory_are_held", "test_huge_pages_are_limited")
+class ReadsNothingBack(CgroupFs):
+    def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
+        return {}
+
+
+@caught_by("test_any_file_of_v2_can_be_written")
+class ForgetsFiles(Forgets):
+    part = "unified"
 
 
 # Changes

@@ -11,6 +11,13 @@ import pytest
 
 from tests.testbed.systemd_machine import SystemdMachine, native_mode
 
+CANNOT_BE_SHOWN = {
+    "the driver does not offer unified here",
+    "no pressure is accounted here: there is no cgroup v2, or the kernel does not",
+    "the driver does not offer hugetlb here", "the driver does not offer realtime here",
+    "no disk obeys weights here: Read-only file system",
+}  # fmt: skip
+"""v1 alone has no files of v2 and no pressure; systemd gives no realtime; the settings of disks are not the test's."""
 INSIDE = Path(__file__).with_name("contract_inside.py")
 
 
@@ -27,6 +34,6 @@ def test_contract(mode: str, systemd_machines: Callable[[str], SystemdMachine]) 
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed
     assert int(passed[1]) > 20
-    skipped = re.findall(r"SKIPPED .*: (.*)", done.stdout)
+    skipped = re.findall(r"SKIPPED \[\d+\] \S+: (.*)", done.stdout)
     # A nested v2 has no controllers without delegation, so there what needs one cannot be shown.
-    assert mode == "v2" or not skipped, skipped
+    assert mode == "v2" or set(skipped) <= CANNOT_BE_SHOWN, skipped

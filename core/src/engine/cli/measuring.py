@@ -24,7 +24,7 @@ _TOP = {
 }  # fmt: skip
 _STATS = {
     "ID": "CONTAINER ID", "Name": "NAME", "CPUPerc": "CPU %", "MemUsage": "MEM USAGE / LIMIT", "MemPerc": "MEM %",
-    "PIDs": "PIDS",
+    "NetIO": "NET I/O", "BlockIO": "BLOCK I/O", "PIDs": "PIDS",
 }  # fmt: skip
 _SHORT_ID, _UNKNOWN = 12, "--"
 _FIRST, _PERIOD = 0.5, 1.0
@@ -128,9 +128,15 @@ def _row(sample: "Sample", share: float | None) -> dict[str, Any]:
         "CPUPerc": _percent(share),
         "MemUsage": f"{_UNKNOWN if used is None else size(used)} / {size(limit)}",
         "MemPerc": _percent(None if used is None else 100 * used / limit),
+        "NetIO": _pair(*(sample.traffic or (None, None))),
+        "BlockIO": _pair(counters.io_read_bytes, counters.io_write_bytes),
         "PIDs": _UNKNOWN if counters.pids is None else counters.pids,
         "Counters": counters._asdict(),
     }
+
+
+def _pair(one: int | None, other: int | None) -> str:
+    return " / ".join(_UNKNOWN if count is None else size(count) for count in (one, other))
 
 
 def _percent(value: float | None) -> str:

@@ -8,19 +8,24 @@ from typing import NamedTuple
 
 from engine.containers import groups, listing, pausing
 from engine.containers.engine import Engine
+from engine.containers.listing import View
 from engine.contracts.cgroup import Statistics
 from engine.errors import NotFound
-from engine.linux import cgroups, tasks
+from engine.linux import cgroups, links, tasks
 from engine.linux.tasks import Task
 from engine.metadata.containers import Record
 
 
 class Sample(NamedTuple):
-    """The counters of one container at one moment (nanoseconds of the monotonic clock)."""
+    """The counters of one container at one moment (nanoseconds of the monotonic clock).
+
+    ``traffic`` is None for a container without a network namespace of its own.
+    """
 
     record: Record
     moment: int
     counters: Statistics
+    traffic: links.Traffic | None = None
 
 
 def samples(engine: Engine, wanted: Sequence[str]) -> list[Sample]:
@@ -29,7 +34,7 @@ def samples(engine: Engine, wanted: Sequence[str]) -> list[Sample]:
     Raises `NotFound` for a name that no container has.
     """
     views = [listing.view(engine, name) for name in wanted] if wanted else listing.listing(engine)
-    found = (_sample(engine, view.record) for view in views if view.status.has_task)
+    found = (_sample(engine, view) for view in views if view.status.has_task)
     return [one for one in found if one is not None]
 
 
@@ -56,11 +61,13 @@ def processes(engine: Engine, wanted: str) -> list[Task]:
     return [task for task in found if task is not None]
 
 
-def _sample(engine: Engine, record: Record) -> Sample | None:
+def _sample(engine: Engine, view: View) -> Sample | None:
+    record = view.record
     group = groups.of(engine.layout, record.id)
     if group is None:
         return None
     try:
-        return Sample(record, monotonic_ns(), engine.cgroup(record.cgroup).statistics(group))
+        counters = engine.cgroup(record.cgroup).statistics(group)
     except NotFound:
         return None
+    return Sample(record, monotonic_ns(), counters, links.traffic(view.status.pid))

@@ -111,7 +111,15 @@ class CgroupPlan(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Counters of a group, in bytes, nanoseconds and counts; None where the hierarchy does not tell."""
+    """Counters of a group, in bytes, nanoseconds and counts; None where the hierarchy does not tell.
+
+    ``cpu_*``, ``periods``, ``throttled_*``  processor time, and what a quota took away
+    ``memory_*``    what is in use now and of what kinds, which overlap: mapped and dirty pages are cache, and so is
+                    what is in shared memory; ``memory_limit_hits`` is how often the limit was reached
+    ``oom_kills``   processes killed for memory; ``oom_events``: how often it had come to that (v2)
+    ``io_*``        of all block devices together; a stack of devices counts once for each
+    ``pressure``    ``cpu``, ``memory``, ``io`` to ``some`` and ``full``, see `engine.linux.cgroup_counters.pressures`
+    """
 
     cpu_ns: int | None = None
     cpu_user_ns: int | None = None
@@ -126,6 +134,23 @@ class Statistics(NamedTuple):
     oom_kills: int | None = None
     pids: int | None = None
     pids_limit: int | None = None
+    memory_anon_bytes: int | None = None
+    memory_shmem_bytes: int | None = None
+    memory_mapped_bytes: int | None = None
+    memory_dirty_bytes: int | None = None
+    memory_inactive_file_bytes: int | None = None
+    memory_kernel_bytes: int | None = None
+    memory_swap_bytes: int | None = None
+    memory_limit_hits: int | None = None
+    page_faults: int | None = None
+    major_page_faults: int | None = None
+    oom_events: int | None = None
+    pids_limit_hits: int | None = None
+    io_read_bytes: int | None = None
+    io_write_bytes: int | None = None
+    io_reads: int | None = None
+    io_writes: int | None = None
+    pressure: Mapping[str, Mapping[str, Mapping[str, float]]] = {}
 
 
 class CgroupDriver(ABC):

@@ -142,7 +142,7 @@ def read_back(group: Group, limits: Sequence[Limit], *, devices: bool) -> dict[s
 def statistics(group: Group, *, plugin: str) -> Statistics:
     """Return the group's counters. Raises `NotFound` when it is gone."""
     try:
-        return Statistics(**cgroup_counters.counters(group))
+        return Statistics(**cgroup_counters.counters(group), pressure=cgroup_counters.pressures(group))
     except FileNotFoundError as error:
         raise missing(error.filename, plugin) from error
 

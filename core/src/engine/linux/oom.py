@@ -8,7 +8,7 @@ import select
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from engine.linux.cgroups import Group, parse_flat_keyed, write_value
+from engine.linux.cgroups import Group, parse_flat_keyed, read_value, write_value
 
 _LONGEST_RECORD = 8192
 _ENOUGH = 4096
@@ -77,6 +77,14 @@ def _eventfd(directory: str) -> int:
         os.close(told)
         raise
     return told
+
+
+def waiting(group: Group) -> bool:
+    """Tell whether processes wait for memory because the killer is switched off; only v1 can do that."""
+    if "memory" not in group.v1:
+        return False
+    state = parse_flat_keyed(read_value(group.v1["memory"], "memory.oom_control"))
+    return bool(state["oom_kill_disable"] and state["under_oom"])
 
 
 def _read(directory: str, name: str) -> dict[str, int] | None:

@@ -40,7 +40,7 @@ def writes_for(resources: Resources, machine: Machine, present: Present | None =
 def _cpu(cpu: Cpu, machine: Machine, now: Present, driver: str) -> list[Limit]:
     writes: list[Limit] = []
     if cpu_time := _cpu_time(cpu):
-        if machine.must_have("cpu", "cpu", driver) == 1:
+        if machine.must_have("cpu", _names("cpu", cpu_time), driver) == 1:
             from engine.spec import cgroup_v1
 
             _must_have_realtime(cpu_time, machine, driver)
@@ -50,7 +50,7 @@ def _cpu(cpu: Cpu, machine: Machine, now: Present, driver: str) -> list[Limit]:
 
             writes += cgroup_v2.cpu(cpu_time, now.quota, now.period)
     if cpu.get("cpus") or cpu.get("mems"):
-        machine.must_have("cpuset", "cpu.cpus", driver)
+        machine.must_have("cpuset", "cpu.cpus" if cpu.get("cpus") else "cpu.mems", driver)
         writes += cgroup_limits.cpuset(cpu)
     return writes
 
@@ -67,7 +67,7 @@ def _must_have_realtime(cpu: Cpu, machine: Machine, driver: str) -> None:
 def _memory(memory: Memory, machine: Machine, now: Present, driver: str) -> list[Limit]:
     if not any(value is not None for value in memory.values()):
         return []
-    if machine.must_have("memory", "memory", driver) == 2:
+    if machine.must_have("memory", _names("memory", memory), driver) == 2:
         from engine.spec import cgroup_v2
 
         return cgroup_v2.memory(memory, now.memory, now.used)
@@ -126,6 +126,10 @@ def _unified(files: Mapping[str, str], machine: Machine, driver: str, others: li
     writes = cgroup_unified.writes(files, machine, driver)
     cgroup_unified.refuse_twice(others, writes)
     return writes
+
+
+def _names(part: str, limits: Mapping[str, object]) -> str:
+    return ", ".join(f"{part}.{key}" for key, value in limits.items() if value is not None)
 
 
 def _cpu_time(cpu: Cpu) -> Cpu:

@@ -18,10 +18,12 @@ refuses by name what it does not declare. The checks need root, or whatever the 
 from __future__ import annotations
 
 from engine.testing.cgroup_changes import ChangesChecks
+from engine.testing.cgroup_io import IoChecks
 from engine.testing.cgroup_lifecycle import LifecycleChecks
 from engine.testing.cgroup_limits import LimitsChecks
 from engine.testing.cgroup_refusals import RefusalsChecks
+from engine.testing.cgroup_rest import RestChecks
 
 
-class CgroupContract(LifecycleChecks, LimitsChecks, ChangesChecks, RefusalsChecks):
+class CgroupContract(LifecycleChecks, LimitsChecks, ChangesChecks, IoChecks, RestChecks, RefusalsChecks):
     """Subclass it; see the module's text."""

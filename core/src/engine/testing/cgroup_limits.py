@@ -53,11 +53,11 @@ class LimitsChecks(CgroupChecks):
     """Each limit bites, and is counted."""
 
     def test_quota_is_the_processor_time_that_is_had(self, bench: Bench) -> None:
-        """A process that wants a whole processor gets a fifth, in each period, by the group's own accounting."""
+        """Two processes that want a processor each get half of one together, by the group's own accounting."""
         bench.needs(Capability.CPU, Capability.STATISTICS)
-        container = bench.start(limits(cpu={"quota": 20_000, "period": 100_000}), SPIN)
+        container = bench.start(limits(cpu={"quota": 50_000, "period": 100_000}), "import os; os.fork()\n" + SPIN)
         container.read_line()
-        assert_throttled_to(0.2, bench, container)
+        assert_throttled_to(0.5, bench, container)
 
     def test_shares_divide_a_contended_processor(self, bench: Bench) -> None:
         """Of two groups on one processor, the one with many times the shares gets much more of it."""
@@ -102,11 +102,11 @@ class LimitsChecks(CgroupChecks):
         assert container.read_line() == "0"
 
     def test_the_process_past_the_limit_is_refused(self, bench: Bench) -> None:
-        """With a limit of 10 a process has nine children, and the next fork fails with EAGAIN."""
+        """With a limit of 64 a process has 63 children, and the 65th process is refused with EAGAIN."""
         bench.needs(Capability.PIDS)
-        container = bench.start(limits(pids={"limit": 10}), FORK)
+        container = bench.start(limits(pids={"limit": 64}), FORK)
         container.say("go")
-        assert container.read_line() == "9 11"
+        assert container.read_line() == "63 11"
 
     def test_devices_outside_the_rules_cannot_be_opened(self, bench: Bench) -> None:
         """One device is allowed whole, one for reading alone, the rest not at all."""
@@ -169,7 +169,7 @@ def cpu_ns(bench: Bench, container: Container) -> int:
     return bench.driver.statistics(container.group).cpu_ns or 0
 
 
-def assert_throttled_to(share: float, bench: Bench, container: Container, periods: int = 12) -> None:
+def assert_throttled_to(share: float, bench: Bench, container: Container, periods: int = 8) -> None:
     """Assert that a process that spins gets this share of a period of 100 ms.
 
     The group's own counters are the clock: it never gets more than its share per period, and in a period in which it
@@ -177,13 +177,13 @@ def assert_throttled_to(share: float, bench: Bench, container: Container, period
     """
     time.sleep(0.2)
     before = bench.driver.statistics(container.group)
+    throttled_before = before.throttled_periods or 0
     eventually(
-        lambda: (bench.driver.statistics(container.group).periods or 0) >= (before.periods or 0) + periods,
-        "periods pass",
+        lambda: (bench.driver.statistics(container.group).throttled_periods or 0) >= throttled_before + periods,
+        "it is throttled",
     )
     after = bench.driver.statistics(container.group)
     had = ((after.cpu_ns or 0) - (before.cpu_ns or 0)) / 100_000_000
     passed = (after.periods or 0) - (before.periods or 0)
-    throttled = (after.throttled_periods or 0) - (before.throttled_periods or 0)
-    assert throttled > 0
-    assert 0.85 * share * throttled <= had <= 1.15 * share * (passed + 1)
+    throttled = (after.throttled_periods or 0) - throttled_before
+    assert 0.9 * share * throttled <= had <= 1.1 * share * (passed + 1)

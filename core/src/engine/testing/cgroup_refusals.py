@@ -8,8 +8,11 @@ import pytest
 
 from engine.contracts.cgroup import Capability
 from engine.errors import EngineError, InvalidInput, Unsupported
+from engine.linux.block import huge_page_sizes
 from engine.testing.cgroup_changes import NO_SUCH_CPU
 from engine.testing.cgroup_support import MIB, SLEEP, Bench, CgroupChecks, existing, limits
+
+PAGE = next(iter(huge_page_sizes()), "2MB")
 
 NEEDING: dict[Capability, tuple[str, dict[str, Any]]] = {
     Capability.CPU: ("cpu", {"cpu": {"shares": 512}}),
@@ -17,6 +20,17 @@ NEEDING: dict[Capability, tuple[str, dict[str, Any]]] = {
     Capability.MEMORY: ("memory", {"memory": {"limit": 64 * MIB}}),
     Capability.PIDS: ("pids", {"pids": {"limit": 10}}),
     Capability.DEVICES: ("devices", {"devices": [{"allow": False, "access": "rwm"}]}),
+    Capability.REALTIME: ("realtime", {"cpu": {"realtimeRuntime": 1000}}),
+    Capability.SWAPPINESS: ("memory", {"memory": {"swappiness": 5}}),
+    Capability.OOM_CONTROL: ("memory", {"memory": {"disableOOMKiller": True}}),
+    Capability.KERNEL_TCP: ("memory", {"memory": {"kernelTCP": MIB}}),
+    Capability.IO: ("blockIO", {"blockIO": {"throttleReadBpsDevice": [{"major": 7, "minor": 0, "rate": MIB}]}}),
+    Capability.IO_WEIGHT: ("blockIO", {"blockIO": {"weight": 100}}),
+    Capability.HUGETLB: ("hugepageLimits", {"hugepageLimits": [{"pageSize": PAGE, "limit": 0}]}),
+    Capability.RDMA: ("rdma", {"rdma": {"mlx5_0": {"hcaHandles": 1}}}),
+    Capability.NET_CLS: ("network", {"network": {"classID": 1}}),
+    Capability.NET_PRIO: ("network", {"network": {"priorities": [{"name": "lo", "priority": 1}]}}),
+    Capability.UNIFIED: ("cgroup", {"unified": {"cgroup.max.depth": "5"}}),
 }
 """What each capability is about: a word that the refusal must have, and limits that need it."""
 
@@ -29,8 +43,23 @@ NONSENSE: tuple[dict[str, Any], ...] = (
     {"memory": {"limit": -5}},
     {"memory": {"limit": 64 * MIB, "swap": 32 * MIB}},
     {"memory": {"limit": 64 * MIB, "swappiness": 300}},
+    {"memory": {"kernel": 64 * MIB}},
+    {"cpu": {"idle": 7}},
+    {"cpu": {"realtimeRuntime": 2000, "realtimePeriod": 1000}},
+    {"blockIO": {"weight": 5}},
+    {"blockIO": {"throttleReadBpsDevice": [{"rate": 5}]}},
+    {"hugepageLimits": [{"pageSize": "3MB", "limit": 5}]},
+    {"unified": {"../memory.max": "5"}},
+    {"unified": {"cgroup.procs": "1"}},
     {"devices": [{"allow": True, "type": "z", "access": "rwm"}]},
     {"devices": [{"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwx"}]},
+)
+
+
+UNKNOWN: tuple[dict[str, Any], ...] = (
+    {"blockTower": {"weight": 10}},
+    {"memory": {"kernelTower": 4096}},
+    {"blockIO": {"slowTower": 1}},
 )
 
 
@@ -49,7 +78,7 @@ class RefusalsChecks(CgroupChecks):
             with pytest.raises(Unsupported, match=word):
                 bench.driver.plan("undeclared", resources)  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("part", [{"blockTower": {"weight": 10}}, {"memory": {"kernelTower": 4096}}], ids=str)
+    @pytest.mark.parametrize("part", UNKNOWN, ids=str)
     def test_unknown_parts_are_refused_by_name(self, bench: Bench, part: dict[str, Any]) -> None:
         """A key that the driver does not know, at either level, is an error that names it."""
         with pytest.raises(Unsupported, match=r"\w+Tower"):

@@ -158,6 +158,11 @@ class Bench:
         """Return another driver, for another root of the engine."""
         return self.make_driver(CgroupConfig("", mark, {}))
 
+    @staticmethod
+    def beside(other: Bench) -> Bench:
+        """Return another bench, with a driver that looks at the machine as it is now."""
+        return Bench(other.make_driver, other.mark, other.parent, parents_stay=other.parents_stay)
+
     def name(self) -> str:
         """Return a name that no other container has."""
         self._names += 1
