@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-Format = Annotated[
-    str, typer.Option("--format", metavar="table|json|TEMPLATE", help="How to print, as in '{{.Name}} {{.Reason}}'.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print names alone, as KIND/NAME.")]
+Format = Annotated[str, typer.Option("--format", metavar="FORM", help="table, json, or a template as {{.Name}}")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only names, as KIND/NAME")]
 
 _HEADINGS = {
     "Kind": "KIND",

@@ -3,6 +3,7 @@ own words ("none, host, container:NAME")."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -52,7 +53,7 @@ def _value(line: Line, flag: Flag, current: str) -> Offer:
 def _choices(line: Line, text: str, current: str) -> Offer:
     """Return the words of a help that is nothing but a list of them; what stands before ``=`` of one with a value."""
     listed = text.removeprefix("By ").partition(", or a template")[0]
-    words = [word for word in re.split(r", (?:or )?| or ", listed) if word != "..."]
+    words = [word.partition("[")[0] for word in re.split(r", (?:or )?| or ", listed) if word != "..."]
     if not all(map(_CHOICE.fullmatch, words)):
         return Offer()
     found = {word: "" for word in words if ":" not in word and "=" not in word}
@@ -110,6 +111,19 @@ def _signal(_line: Line, _current: str) -> Offer:
     from signal import Signals, strsignal
 
     return Offer({one.name.removeprefix("SIG"): strsignal(one) or "" for one in Signals})
+
+
+def _platform(_line: Line, _current: str) -> Offer:
+    return Offer({f"linux/{one}": "" for one in ("amd64", "arm64", "arm/v7", "386", "ppc64le", "riscv64", "s390x")})
+
+
+def _variable(_line: Line, current: str) -> Offer:
+    """Return this shell's variables, which are passed on under their names."""
+    return Offer() if "=" in current else Offer(dict.fromkeys(os.environ, ""))
+
+
+def _nothing(_line: Line, _current: str) -> Offer:
+    return Offer()
 
 
 def _plugin(kind: str) -> Callable[[Line, str], Offer]:
@@ -179,6 +193,9 @@ _FLAGS: dict[str, Callable[[Line, str], Offer]] = {
     "--runtime": _plugin("runtime"),
     "--log-driver": _plugin("log"),
     "--namespace": _namespace,
+    "--platform": _platform,
+    "--env": _variable,
+    "--cgroup-parent": _nothing,
     "--ulimit": _ulimit,
     "--kind": _kind,
     "--volumes-from": _any_container,
@@ -193,6 +210,7 @@ _METAVARS: dict[str, Callable[[Line, str], Offer]] = {
     "CONTAINER": _any_container,
     "IMAGE": _image,
     "FILE": _files,
+    "PATH": _files,
     "DIR": _directories,
 }
 """By what stands for the value in the help, alone or before what may follow it."""
