@@ -82,7 +82,7 @@ def test_what_a_tab_makes_of_a_line(shell: Shell) -> None:
 
 def test_lists_say_what_each_thing_is(shell: Shell) -> None:
     tells = shell.name != "bash"
-    assert "plugins" in shell.listed("engine p", until="List containers" if tells else "ps")
+    assert "pause" in shell.listed("engine p", until="List containers" if tells else "ps")
     shell.listed("engine rm -f it-", until="paused, busybox" if tells else "it-stands-still")
 
 

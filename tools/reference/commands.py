@@ -83,7 +83,11 @@ def _flags(command: Command, seen: list[Command]) -> str:
 
 
 def _table(flags: tuple[Flag, ...]) -> str:
-    return markdown.table(["flag", "meaning"], [[_names(flag), _meaning(flag)] for flag in flags])
+    parts = []
+    for section in dict.fromkeys(flag.section for flag in flags):
+        rows = [[_names(flag), _meaning(flag)] for flag in flags if flag.section == section]
+        parts.append((f"**{section}**\n\n" if section else "") + markdown.table(["flag", "meaning"], rows))
+    return "\n".join(parts)
 
 
 def _names(flag: Flag) -> str:

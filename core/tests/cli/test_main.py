@@ -12,6 +12,7 @@ import pytest
 
 from engine import __version__
 from engine.cli import app as command_line
+from engine.cli import run_flags
 from engine.cli.commands import COMMANDS, overview
 from engine.cli.failures import report
 from engine.cli.main import run
@@ -194,3 +195,12 @@ def test_a_reader_that_goes_away_is_no_error(arguments: list[str]) -> None:
         os.close(writing)
     assert ended.returncode == -signal.SIGPIPE
     assert ended.stderr == b""
+
+
+def test_the_flags_of_run_stand_in_sections(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "--help"]) == 0
+    shown = capfd.readouterr().out
+    limits = shown.index("\nLimits:\n")
+    assert shown.index("\nOptions:\n") < shown.index("\nFiles:\n") < limits < shown.index("  -m, --memory SIZE")
+    assert shown.index("  --network") > shown.index("\nIsolation:\n") > limits
+    assert set(run_flags.SECTIONS) <= set(run_flags.RunFlags.__annotations__)

@@ -14,13 +14,17 @@ EXAMPLES = "\b"
 
 
 class Flag(NamedTuple):
-    """An option. ``metavar`` stands for its value, and is "" for a switch; ``many``: it may be given several times."""
+    """An option. ``metavar`` stands for its value, and is "" for a switch; ``many``: it may be given several times.
+
+    ``section`` is the title under which help shows it, where help has several.
+    """
 
     names: tuple[str, ...]
     metavar: str
     help: str
     many: bool
     default: str
+    section: str = ""
 
 
 class Argument(NamedTuple):
@@ -74,13 +78,14 @@ def describe(name: str) -> Command:
 def _command(name: str, command: Any) -> Command:
     text, _, examples = (command.help or "").partition(EXAMPLES)
     options = [param for param in command.params if param.param_type_name == "option"]
+    sections = {param.name: title for title, param in getattr(command, "sectioned", lambda _params: ())(command.params)}
     arguments = [param for param in command.params if param.param_type_name == "argument"]
     return Command(
         name,
         command.short_help or " ".join(text.strip().partition("\n\n")[0].split()).partition(". ")[0].rstrip("."),
         text.strip(),
         tuple(line.strip() for line in examples.splitlines() if line.strip()),
-        tuple(map(_flag, options)),
+        tuple(_flag(option, sections.get(option.name, "")) for option in options),
         tuple(Argument(one.metavar or one.name.upper(), one.help or "", one.required, one.nargs == -1)
               for one in arguments),
         not command.context_settings.get("allow_interspersed_args", True),
@@ -88,10 +93,10 @@ def _command(name: str, command: Any) -> Command:
     )  # fmt: skip
 
 
-def _flag(option: Any) -> Flag:
+def _flag(option: Any, section: str) -> Flag:
     default = option.default if isinstance(option.default, str) else ""
     metavar = "" if option.is_flag else option.metavar or "VALUE"
-    return Flag(tuple(sorted(option.opts, key=len)), metavar, option.help or "", option.multiple, default)
+    return Flag(tuple(sorted(option.opts, key=len)), metavar, option.help or "", option.multiple, default, section)
 
 
 def _place(argument: Argument) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from engine.cli.output import JSON, render, write, write_json
 from engine.cli.places import open_engine
-from engine.cli.run_flags import RunFlags, takes_flags
+from engine.cli.run_flags import RunFlags, SectionedCommand, takes_flags
 from engine.cli.tree import Branch, write_tree
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ def explain(ctx: typer.Context) -> None:
         write(ctx.get_help())
 
 
-@app.command("run", context_settings={"allow_interspersed_args": False, "help_option_names": ["--help"]})
+@app.command(
+    "run",
+    cls=SectionedCommand,
+    context_settings={"allow_interspersed_args": False, "help_option_names": ["--help"]},
+)
 @takes_flags()
 def run(
     ctx: typer.Context,

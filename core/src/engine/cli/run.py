@@ -9,7 +9,7 @@ import typer
 
 from engine.cli.output import write
 from engine.cli.places import open_engine
-from engine.cli.run_flags import RunFlags, takes_flags
+from engine.cli.run_flags import RunFlags, SectionedCommand, takes_flags
 from engine.cli.run_options import options_of
 from engine.errors import InvalidInput
 from engine.spec.options import RunOptions
@@ -28,7 +28,7 @@ _Image = Annotated[str, typer.Argument(metavar="IMAGE", help="A name, an ID, or 
 _Command = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="What to run in it, with its arguments")]
 
 
-@app.command("run", context_settings=_OPTIONS_FIRST)
+@app.command("run", cls=SectionedCommand, context_settings=_OPTIONS_FIRST)
 @takes_flags()
 def run(
     ctx: typer.Context,
@@ -132,7 +132,7 @@ def _end_trace(*, tree: bool, file: str) -> None:
     write_trace(tracing.spans(), tree=tree, file=file)
 
 
-@app.command("create", context_settings=_OPTIONS_FIRST)
+@app.command("create", cls=SectionedCommand, context_settings=_OPTIONS_FIRST)
 @takes_flags()
 def create(ctx: typer.Context, image: _Image, command: _Command = None, **flags: Unpack[RunFlags]) -> None:
     """Make a container without starting it, and print its ID. The flags are those of `engine run`.
