@@ -74,6 +74,8 @@ def words(line: str) -> set[str]:
         ("ps -f status=", {"status=running", "status=exited"}, set()),
         ("images -f dangling=", {"dangling=true"}, set()),
         ("inspect --type ", {"container", "image"}, set()),
+        ("run --attach ", {"stdin", "stdout", "stderr"}, set()),
+        ("run -a stdout -a ", {"stdin", "stderr"}, set()),
         ("plugins new --kind ", {"storage", "log"}, set()),
         ("completion ", {"bash", "zsh", "fish"}, set()),
     ],

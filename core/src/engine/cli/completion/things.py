@@ -49,8 +49,8 @@ def containers(given: Mapping[str, list[str]], wanted: Wanted = everything, curr
     """Return the names of containers with what each is; IDs too where ``current`` can only be the beginning of one."""
     from engine.containers.listing import listing
 
-    engine = _engine(given)
-    views = [view for view in listing(engine, everything=True) if wanted(view.status)]
+    with _engine(given) as engine:
+        views = [view for view in listing(engine, everything=True) if wanted(view.status)]
     found = {view.record.name: f"{view.status.state}, {view.record.image_name}" for view in views}
     if _begins_id(current, found):
         return {view.record.id[:_SHORT]: f"{view.record.name}, {view.status.state}" for view in views}
@@ -62,7 +62,8 @@ def images(given: Mapping[str, list[str]], current: str = "") -> dict[str, str]:
     from engine.cli.words import size
 
     try:
-        found = _engine(given).library.list()
+        with _engine(given) as engine:
+            found = engine.library.list()
     except EngineError:  # there is no place for images yet; host: is there all the same
         return {}
     named = {name: size(image.size) for image in found for name in image.names}

@@ -199,6 +199,7 @@ _FLAGS: dict[str, Callable[[Line, str], Offer]] = {
     "--ulimit": _ulimit,
     "--kind": _kind,
     "--volumes-from": _any_container,
+    "--attach": lambda _line, _current: Offer(dict.fromkeys(("stdin", "stdout", "stderr"), "")),
     "--volume": _files,
     "--device": _files,
 }
@@ -219,6 +220,7 @@ _ARGUMENTS: dict[tuple[str, str], Callable[[Line, str], Offer]] = {
     ("", "CONTAINER"): _container,
     ("", "IMAGE"): _image,
     ("", "FILE"): _files,
+    ("images", "REFERENCE"): _image,
     ("inspect", "NAME"): _either,
     ("cp", "SOURCE"): _copied,
     ("cp", "TARGET"): _copied,
