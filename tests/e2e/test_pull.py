@@ -116,6 +116,7 @@ def held(proxy: LyingProxy, size: int) -> None:
     )
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_pull_that_is_killed_goes_on_where_it_was(
     own_box: Box, name: str, registry: Registry, proxy: LyingProxy, number: signal.Signals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """Return a registry server without TLS and accounts; each test has repositories of its own there."""
     with serve(tmp_path_factory.mktemp("registry")) as server:
         yield server
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """See to it that SIGINT interrupts: what a shell starts in the background ignores it, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -309,6 +309,7 @@ def test_a_blob_that_is_damaged_here_is_not_pushed(library: Library, registry: R
         library.pull(name, [transport()], platform=AMD64)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_pull_that_waits(library: Library, proxy: LyingProxy, path: str) -> None:
     waiting, go_on = threading.Event(), threading.Event()
 
