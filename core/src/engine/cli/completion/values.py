@@ -51,8 +51,9 @@ def _value(line: Line, flag: Flag, current: str) -> Offer:
 
 
 def _choices(line: Line, text: str, current: str) -> Offer:
-    """Return the words of a help that is nothing but a list of them; what stands before ``=`` of one with a value."""
-    listed = text.removeprefix("By ").partition(", or a template")[0]
+    """Return the words of a help that is nothing but a list of them, at least after a colon; of one that has a value,
+    what stands before the ``=``."""
+    listed = text.removeprefix("By ").partition(", or a template")[0].rpartition(": ")[2]
     words = [word.partition("[")[0] for word in re.split(r", (?:or )?| or ", listed) if word != "..."]
     if not all(map(_CHOICE.fullmatch, words)):
         return Offer()
@@ -120,6 +121,10 @@ def _platform(_line: Line, _current: str) -> Offer:
 def _variable(_line: Line, current: str) -> Offer:
     """Return this shell's variables, which are passed on under their names."""
     return Offer() if "=" in current else Offer(dict.fromkeys(os.environ, ""))
+
+
+def _boolean(_line: Line, _current: str) -> Offer:
+    return Offer({"true": "", "false": ""})
 
 
 def _nothing(_line: Line, _current: str) -> Offer:
@@ -210,6 +215,7 @@ _METAVARS: dict[str, Callable[[Line, str], Offer]] = {
     "CAPABILITY": _capability,
     "CONTAINER": _any_container,
     "IMAGE": _image,
+    "BOOLEAN": _boolean,
     "FILE": _files,
     "PATH": _files,
     "DIR": _directories,
