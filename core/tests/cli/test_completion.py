@@ -74,7 +74,7 @@ def words(line: str) -> set[str]:
         ("ps --format ", {"table", "json"}, set()),
         ("explain run --format ", {"tree", "json"}, set()),
         ("ps --filter ", {"name=", "status="}, set()),
-        ("ps -f status=", {"status=running", "status=exited"}, set()),
+        ("ps -f status=", {"status=running", "status=exited", "status=restarting"}, set()),
         ("images -f dangling=", {"dangling=true"}, set()),
         ("inspect --type ", {"container", "image"}, set()),
         ("run --attach ", {"stdin", "stdout", "stderr"}, set()),

@@ -107,7 +107,7 @@ def _colour(row: Mapping[str, Any]) -> str:
     """Return the colour of a status: a container that runs, stands still, or ended badly."""
     from engine.cli.terminal import GREEN, RED, YELLOW
 
-    if row["State"] == "paused":
+    if row["State"] in {"paused", "restarting"}:
         return YELLOW
     if row["State"] == "running":
         return RED if "unhealthy" in row["Status"] else GREEN

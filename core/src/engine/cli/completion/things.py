@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _SHORT = 12
 _ID = "0123456789abcdef"
-STATES = ("creating", "created", "starting", "running", "paused", "stopping", "exited", "removing")
 
 Wanted = Callable[["Status"], bool]
 
@@ -25,12 +24,13 @@ def everything(_status: Status) -> bool:
 
 
 def running(status: Status) -> bool:
-    """Those with a task."""
+    """Those with something to stop."""
     return status.running
 
 
 _WANTED: dict[str, Wanted] = {
-    **dict.fromkeys(("attach", "kill", "stats", "stop", "top", "wait"), running),
+    **dict.fromkeys(("kill", "stop", "wait"), running),
+    **dict.fromkeys(("attach", "stats", "top"), lambda status: status.has_task),
     "exec": lambda status: status.state == "running",
     "pause": lambda status: status.state == "running",
     "unpause": lambda status: status.state == "paused",
@@ -55,6 +55,15 @@ def containers(given: Mapping[str, list[str]], wanted: Wanted = everything, curr
     if _begins_id(current, found):
         return {view.record.id[:_SHORT]: f"{view.record.name}, {view.status.state}" for view in views}
     return found
+
+
+def states() -> tuple[str, ...]:
+    """Return the words for a container's status."""
+    from typing import get_args
+
+    from engine.containers.status import State
+
+    return get_args(State)
 
 
 def images(given: Mapping[str, list[str]], current: str = "") -> dict[str, str]:

@@ -77,7 +77,7 @@ def _filter(line: Line, keys: list[str], current: str) -> Offer:
     if not equals:
         return Offer({f"{one}=": "" for one in keys}, (NOSPACE,))
     made = {
-        "status": lambda: dict.fromkeys(things.STATES, ""),
+        "status": lambda: dict.fromkeys(things.states(), ""),
         "dangling": lambda: dict.fromkeys(("true", "false"), ""),
         "ancestor": lambda: things.images(line.given),
         "reference": lambda: things.images(line.given),
