@@ -1,0 +1,157 @@
+"""Containers under a real systemd, by commands: what is changed stays changed, whatever is reloaded or restarted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.systemd_machine import SystemdMachine
+
+ENGINE = str(Path(sys.executable).parent / "engine")
+MIB = 1 << 20
+Done = subprocess.CompletedProcess[str]
+
+
+class Held:
+    """A container that sleeps in a scope of the machine's systemd."""
+
+    def __init__(self, machine: SystemdMachine, *flags: str) -> None:
+        self.machine = machine
+        run = ["run", "-d", "--cgroup-driver", "systemd", *flags, "busybox", "sleep", "600"]
+        done = self.engine(*run)
+        assert done.returncode == 0, done.stderr
+        self.id = done.stdout.strip()
+
+    def engine(self, *words: str) -> Done:
+        return self.machine.run([ENGINE, *words])
+
+    def done(self, *words: str) -> str:
+        done = self.engine(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @property
+    def unit(self) -> str:
+        units = self.machine.run(["systemctl", "list-units", "--all", "--no-legend", "--plain", "--type=scope"]).stdout
+        return next((line.split()[0] for line in units.splitlines() if self.id in line), "")
+
+    def shown(self, *names: str) -> dict[str, str]:
+        lines = self.machine.run(["systemctl", "show", self.unit, *(f"-p{name}" for name in names)]).stdout.splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def applied(self, limit: str) -> str:
+        found = json.loads(self.done("inspect", self.id))[0]["Limits"]
+        return next(str(row["Applied"]) for row in found if row["Name"] == limit)
+
+    def file(self, v1: str, v2: str) -> str:
+        return self.done("exec", self.id, "sh", "-c", f"cat /sys/fs/cgroup/{v1} || cat /sys/fs/cgroup/{v2}").strip()
+
+    def used(self) -> int:
+        """Return the processor time as `engine stats` counts it; that takes half a second."""
+        row = json.loads(self.done("stats", "--no-stream", "--format", "json", self.id))
+        return int(row["Counters"]["cpu_ns"])
+
+    def gone(self) -> bool:
+        deadline = time.monotonic() + 10
+        while self.unit and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return not self.unit
+
+
+@pytest.fixture
+def held(systemd_machine: SystemdMachine, busybox_rootfs_tar: Path) -> Iterator[Held]:
+    with open(busybox_rootfs_tar, "rb") as tar:
+        assert systemd_machine.run([ENGINE, "import", "-", "busybox"], stdin=tar).returncode == 0
+    found = Held(
+        systemd_machine, "--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--memory-reservation", "8m"
+    )
+    yield found
+    found.engine("rm", "-f", found.id)
+    assert found.gone()
+
+
+def test_update_is_systemd_s_and_survives_its_reload(held: Held) -> None:
+    held.done("update", "--pids-limit", "33", "--memory", "96m", "--cpus", "0.25", "--cpu-shares", "512", held.id)
+    for _ in range(2):
+        assert held.shown("TasksMax", "CPUQuotaPerSecUSec") == {"TasksMax": "33", "CPUQuotaPerSecUSec": "250ms"}
+        assert str(96 * MIB) in held.shown("MemoryMax", "MemoryLimit").values()
+        assert (held.applied("pids.limit"), held.applied("memory.limit")) == ("33", str(96 * MIB))
+        assert held.file("pids/pids.max", "pids.max") == "33"
+        assert held.file("memory/memory.soft_limit_in_bytes", "memory.low") == str(8 * MIB), "the delegated part"
+        assert held.machine.run(["systemctl", "daemon-reload"]).returncode == 0
+
+
+def test_update_that_systemd_cannot_do_changes_nothing(held: Held) -> None:
+    before = held.shown("TasksMax", "CPUQuotaPerSecUSec")
+    done = held.engine("update", "--pids-limit", "20", "--cpu-rt-runtime", "5000", held.id)
+    assert done.returncode == 125
+    assert "realtime" in done.stderr
+    assert held.shown("TasksMax", "CPUQuotaPerSecUSec") == before
+
+
+def test_pause_and_unpause(held: Held) -> None:
+    spin = ["exec", "-d", held.id, "sh", "-c", "while :; do :; done"]
+    held.done(*spin)
+    held.done("pause", held.id)
+    used = [held.used() for _ in range(2)]
+    assert used[0] == used[1], "no processor time while it is paused"
+    assert held.machine.run(["systemctl", "daemon-reload"]).returncode == 0
+    assert json.loads(held.done("inspect", held.id))[0]["State"]["Paused"] is True
+    held.done("unpause", held.id)
+    deadline = time.monotonic() + 10
+    while held.used() == used[1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "restart", [["systemctl", "daemon-reexec"], ["systemctl", "restart", "dbus.service"]], ids=["systemd", "bus"]
+)
+def test_a_restart_of_systemd_or_its_bus_in_between(restart: list[str], held: Held) -> None:
+    assert held.machine.run(restart).returncode == 0
+    held.done("update", "--pids-limit", "44", held.id)
+    assert held.shown("TasksMax") == {"TasksMax": "44"}
+    other = Held(held.machine, "--memory", "32m")
+    other.done("rm", "-f", other.id)
+    assert other.gone()
+
+
+def test_a_container_that_is_killed_leaves_no_failed_unit(held: Held) -> None:
+    unit = held.unit
+    held.done("kill", held.id)
+    held.done("wait", held.id)
+    assert held.gone()
+    assert unit not in held.machine.run(["systemctl", "list-units", "--all", "--failed", "--plain"]).stdout
+    held.done("start", held.id)
+    assert held.unit == unit, "the name is free for the next run"
+
+
+def test_a_slice_of_the_user_s_choice(held: Held) -> None:
+    other = Held(held.machine, "--cgroup-parent", "machine-engine.slice")
+    try:
+        assert other.shown("Slice") == {"Slice": "machine-engine.slice"}
+        path = other.shown("ControlGroup")["ControlGroup"]
+        assert path.endswith(f"/machine.slice/machine-engine.slice/{other.unit}")
+    finally:
+        other.done("rm", "-f", other.id)
+
+
+def test_without_a_bus_a_start_says_so_and_can_be_repeated(held: Held) -> None:
+    stop, start = (["systemctl", verb, "dbus.socket", "dbus.service"] for verb in ("stop", "start"))
+    held.done("kill", held.id)
+    held.done("wait", held.id)
+    held.machine.run(stop)
+    try:
+        done = held.engine("start", held.id)
+        assert done.returncode == 125
+        assert "no D-Bus answers" in done.stderr
+    finally:
+        held.machine.run(start)
+    held.done("start", held.id)
+    assert held.unit
