@@ -10,7 +10,9 @@ import itertools
 import os
 import shutil
 import subprocess
+import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +27,10 @@ SHIM_CALLS = f"{COMMAND_CALLS},write,unshare,bind,listen,fsmount,kill,pidfd_send
 """The same for the shim, and its journal and cgroup files (write), its socket, and the mounts it makes."""
 
 _AS_SHIM = """\
-import sys
-sys.executable = {wrapper!r}
+import sys, types
+python, sys.executable = sys.executable, {wrapper!r}
+from engine.containers import programs
+programs.sys = types.SimpleNamespace(executable=python)  # the same process still: strace follows it already
 from engine.cli.main import main
 main()
 """
@@ -60,6 +64,26 @@ class Killer:
         self._through_wrapper(f"-e trace={SHIM_CALLS}", *arguments)
         return _edges(self.engine.place / "strace.log")
 
+    def shim_points_to_its_end(self, *arguments: str, after: str) -> list[Point]:
+        """Return the points of a shim that outlives its command, from a call with ``after`` in it on.
+
+        What the shim executes in its own place is the same process, and belongs to it.
+        """
+        self._through_wrapper(f"-e trace={SHIM_CALLS}", *arguments)
+        self.await_end_of_shim()
+        log = self.engine.place / "strace.log"
+        lines = log.read_text().splitlines(keepends=True)
+        first = next(number for number, line in enumerate(lines) if after in line)
+        counts = Counter(point.call for point in _points(lines[:first]))
+        return [point for point in _edges(log) if point.number > counts[point.call]]
+
+    def await_end_of_shim(self, seconds: float = 30) -> None:
+        """Wait until strace has seen the end of the shim that it follows."""
+        log, deadline = self.engine.place / "strace.log", time.monotonic() + seconds
+        while not (log.exists() and log.read_text().rstrip().endswith("+++")):
+            assert time.monotonic() < deadline, f"the shim still runs: {log.read_text()[-500:]}"
+            time.sleep(0.02)
+
     def command(self, point: Point, *arguments: str) -> bool:
         """Run a command whose own process dies at that call; return whether it came to that."""
         return self._run([self.strace, "-o", "/dev/null", *self._injection(point), *self.engine.command(*arguments)])
@@ -71,6 +95,10 @@ class Killer:
         the pid that its launcher knows.
         """
         self._through_wrapper(" ".join(self._injection(point)), *arguments)
+        return self.shim_died()
+
+    def shim_died(self) -> bool:
+        """Return whether strace has seen the death of the shim that it follows."""
         log = self.engine.place / "strace.log"
         return log.exists() and "killed by SIGKILL" in log.read_text()
 
@@ -96,14 +124,20 @@ class Killer:
         return os.fspath(Path(self.engine.command()[0]).parent / "python")
 
 
-def _edges(log: Path) -> list[Point]:
-    """Return where rows of one call begin and end in strace's output."""
-    lines = [line for line in log.read_text().splitlines() if "(" in line and not line.startswith(("---", "+++"))]
+def _points(lines: Iterable[str]) -> list[Point]:
+    """Return each call in strace's output."""
     counts: Counter[str] = Counter()
     points = []
     for line in lines:
-        name = line.partition("(")[0].split()[-1]
-        counts[name] += 1
-        points.append(Point(name, counts[name]))
+        if "(" in line and not line.startswith(("---", "+++")):
+            name = line.partition("(")[0].split()[-1]
+            counts[name] += 1
+            points.append(Point(name, counts[name]))
+    return points
+
+
+def _edges(log: Path) -> list[Point]:
+    """Return where rows of one call begin and end in strace's output."""
+    points = _points(log.read_text().splitlines())
     rows = [list(row) for _name, row in itertools.groupby(points, key=lambda point: point.call)]
     return list(dict.fromkeys(edge for row in rows for edge in (row[0], row[-1])))

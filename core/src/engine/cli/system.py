@@ -8,6 +8,7 @@ from engine.cli.app import Group
 from engine.cli.confirm import CANCELLED, confirmed
 from engine.cli.output import TABLE, write, write_rows
 from engine.cli.places import open_engine
+from engine.cli.several import each
 from engine.cli.terminal import printable
 from engine.cli.words import size
 
@@ -24,7 +25,7 @@ _UNNAMED = (
 
 @app.callback(invoke_without_command=True)
 def system(ctx: typer.Context) -> None:
-    """Show what takes room and what happens, and remove what nobody uses.
+    """Show what takes room and what happens, remove what nobody uses, start and stop all.
 
     \b
     engine system df
@@ -62,6 +63,39 @@ def df(
             for kind in disk_usage(engine)
         ]
     write_rows(rows, _USAGE, form)
+
+
+@app.command("start", short_help="Start what is to run after a boot")
+def start(ctx: typer.Context) -> int:
+    """Start the containers with --restart always, and those with unless-stopped that nobody has stopped.
+
+    For the service manager, once the machine has booted; and after a crash. Those that run already are left alone.
+
+    \b
+    engine system start
+    """
+    from engine.containers.booting import due
+    from engine.containers.resuming import resume
+
+    with open_engine(ctx) as engine:
+        return each(due(engine), lambda name: resume(engine, name), debug=ctx.obj.debug)
+
+
+@app.command("stop", short_help="Stop all containers, until `engine system start`")
+def stop(ctx: typer.Context) -> int:
+    """Stop every container as `engine stop` does, all at once, but as if nobody had asked for it.
+
+    For the service manager, before the machine halts: `engine system start` starts the same ones after it.
+
+    \b
+    engine system stop
+    """
+    from engine.containers.booting import ask_all
+    from engine.containers.stopping import await_end
+
+    with open_engine(ctx) as engine:
+        asked = {one.record.name: one for one in ask_all(engine)}
+        return each(list(asked), lambda name: await_end(engine, asked[name]), debug=ctx.obj.debug)
 
 
 @app.command("prune", short_help="Remove containers that do not run, and unused images")

@@ -6,7 +6,9 @@ import json
 import os
 import select
 import signal
+import socket
 from time import monotonic, sleep
+from typing import NamedTuple
 
 from engine.containers import client, groups, recover, status, wanting
 from engine.containers.engine import Engine
@@ -36,25 +38,53 @@ def stop(engine: Engine, wanted: str, *, number: int, timeout: float) -> str:
     return record.id
 
 
+class Asked(NamedTuple):
+    """A container whose shim was asked to end it; ``connection`` is None when no shim listened."""
+
+    record: Record
+    number: int
+    timeout: float
+    connection: socket.socket | None
+
+
 def end(engine: Engine, record: Record, *, number: int = signal.SIGKILL, timeout: float = 0) -> bool:
     """End whatever of the container runs, or is about to start; tell whether there was anything."""
     if not status.of(engine.layout, record).running:
         return False
-    ended = _through_shim(engine, record, number, timeout)
-    if ended is None:
-        with engine.locked(record.id):  # whoever is starting it has done so then, or has seen that it is not wanted
-            end_held(engine, record, number=number, timeout=timeout)
-    elif not ended:
-        with engine.locked(record.id):
-            _without_shim(engine, record)
+    await_end(engine, ask_to_end(engine, record, number=number, timeout=timeout))
     return True
 
 
+def ask_to_end(engine: Engine, record: Record, *, number: int, timeout: float) -> Asked:
+    """Have the shim stop the container, for good, and do not wait for it. A shim that cannot answer is not asked."""
+    shim = status.of(engine.layout, record).shim
+    impatient = number == signal.SIGKILL and not timeout
+    if impatient and shim and processes.is_stopped(shim):
+        return Asked(record, number, timeout, None)
+    connection = client.connect(engine.layout, record.id)
+    if connection is not None:
+        client.send(connection, {"op": "stop", "signal": number, "timeout": timeout})
+        groups.thaw(engine.layout, record.id)  # after it: the first thing that a paused container does is to end
+    return Asked(record, number, timeout, connection)
+
+
+def await_end(engine: Engine, asked: Asked) -> None:
+    """Wait until a container that was asked has ended, and end it without its shim if that does not do it."""
+    record = asked.record
+    ended = _has_ended(engine, asked)
+    if ended is None:
+        with engine.locked(record.id):  # whoever is starting it has done so then, or has seen that it is not wanted
+            end_held(engine, record, number=asked.number, timeout=asked.timeout)
+    elif not ended:
+        with engine.locked(record.id):
+            _without_shim(engine, record)
+
+
 def end_held(engine: Engine, record: Record, *, number: int = signal.SIGKILL, timeout: float = 0) -> bool:
-    """Do the same for whoever holds the container's lock."""
+    """Do as `end` does, for whoever holds the container's lock."""
     if not status.of(engine.layout, record).running:
         return False
-    if not _through_shim(engine, record, number, timeout):
+    if not _has_ended(engine, ask_to_end(engine, record, number=number, timeout=timeout)):
         _without_shim(engine, record)
     return True
 
@@ -110,23 +140,16 @@ def stop_signal(engine: Engine, record: Record) -> int:
 
 def kill_through_shim(engine: Engine, record: Record) -> None:
     """Have the shim kill everything, for good, and wait until it has done so; nothing when none answers."""
-    _through_shim(engine, record, signal.SIGKILL, 0)
+    _has_ended(engine, ask_to_end(engine, record, number=signal.SIGKILL, timeout=0))
 
 
-def _through_shim(engine: Engine, record: Record, number: int, timeout: float) -> bool | None:
-    """Have the shim stop the container; return whether it has ended then, None when there is no shim that listens."""
-    shim = status.of(engine.layout, record).shim
-    patient = number != signal.SIGKILL or timeout
-    connection = None
-    if patient or not (shim and processes.is_stopped(shim)):
-        connection = client.connect(engine.layout, record.id)
-    if connection is None:
+def _has_ended(engine: Engine, asked: Asked) -> bool | None:
+    """Wait for the shim's answer; return whether the container has ended then, None when there was no shim to ask."""
+    if asked.connection is None:
         return None
-    with connection:
-        client.send(connection, {"op": "stop", "signal": number, "timeout": timeout})
-        groups.thaw(engine.layout, record.id)  # after it: the first thing that a paused container does is to end
-        client.await_exit(connection, timeout + _SHIM_GRACE)
-    return _ended(engine, record)
+    with asked.connection:
+        client.await_exit(asked.connection, asked.timeout + _SHIM_GRACE)
+    return _ended(engine, asked.record)
 
 
 def _ended(engine: Engine, record: Record, seconds: float = 2.0) -> bool:
