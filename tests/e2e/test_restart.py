@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from pathlib import Path
+
 import pytest
 
 from tests.e2e.box import Box, Container, alive, refused
@@ -38,6 +41,31 @@ def test_restart_of_a_paused_one_and_of_one_that_has_ended(box: Box) -> None:
         box.done("stop", container.name)
         box.done("restart", container.name)
         assert container.state["Status"] == "running"
+
+
+def test_restart_holds_the_container_from_its_stop_to_its_start(box: Box) -> None:
+    """Nobody can remove it in between: who removes needs the lock that the command holds already while it stops."""
+    with box.container(
+        script="trap 'echo asked; sleep 2; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    ) as container:
+        container.wait_for_log("ready")
+        lock = box.root.state / "locks" / container.inspect()["Id"]
+        restarting = box.root.popen("restart", container.name, stdout=-3)
+        container.wait_for_log("asked")
+        assert is_locked(lock)
+        assert box("container", "prune", "--force").returncode == 0
+        assert box("rm", container.name).returncode == 125
+        assert restarting.wait(timeout=30) == 0
+        assert container.state["Status"] == "running"
+
+
+def is_locked(path: Path) -> bool:
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_restart_refuses_what_would_be_removed_and_what_is_not_there(box: Box) -> None:

@@ -7,7 +7,7 @@
     <root>/storage/<driver>/         each storage driver's own
     <root>/cache/                    what can be made again
     <root>/events/                   the journal of events
-    <root>/containers/<id>/          config.json, rootfs (mount point), log, exit, hosts, hostname, resolv.conf
+    <root>/containers/<id>/          config.json, rootfs (mount point), log, exit, wanted, hosts, hostname, resolv.conf
     <state>/containers/<id>/         journal, shim, init, socket: gone when the container has ended
     <state>/locks/<id>               one command at a time on a container
 """
