@@ -49,15 +49,15 @@ def attach_no_input(scene: Scene) -> None:
 
 def sig_proxy(scene: Scene) -> None:
     """Else the process gets it, and may do as it likes."""
-    box, script = scene.box, "trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.1; done"
-    for flags, status, goes_on in ((scene.typed, 130, True), ((), 7, False)):
+    box, script = scene.box, "trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 0.1; done"
+    for flags, status, goes_on in ((scene.typed, -signal.SIGTERM, True), ((), 7, False)):
         with box.to_be_removed() as name:
             running = box.root.popen(
                 "run", *flags, "--name", name, box.image, "sh", "-c", script, stdout=subprocess.PIPE
             )
             assert running.stdout is not None
             assert running.stdout.readline() == "ready\n"
-            running.send_signal(signal.SIGINT)
+            running.send_signal(signal.SIGTERM)
             running.communicate(timeout=30)
             assert (running.returncode, Container(box, name).state["Running"]) == (status, goes_on)
 

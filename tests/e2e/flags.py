@@ -205,7 +205,7 @@ ENGINE = [
     Row("--log-driver", "--log-driver none", "nothing is kept", engine.log_driver),
     Row("--attach", "-a stderr", "its output is not shown, and kept", process.attach),
     Row("--attach", "-i -a STDOUT", "nothing of the standard input reaches it", process.attach_no_input),
-    Row("--sig-proxy", "--sig-proxy=false", "an interrupt ends the command alone", process.sig_proxy),
+    Row("--sig-proxy", "--sig-proxy=false", "what ends the command leaves it alone", process.sig_proxy),
     Row("--preserve-fds", "--preserve-fds 2", "they are open in it, and no others", process.preserve_fds),
     Row("--preserve-fds", "--preserve-fds 0", "not even those of socket activation", process.socket_activation),
     Row("--trace", "--trace", "what each step took is shown at the end", engine.trace),
