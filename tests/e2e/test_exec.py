@@ -103,3 +103,12 @@ def test_nothing_to_be_executed_in(state: str, box: Box) -> None:
         done = box("exec", name, "true")
         assert done.returncode == 125
         assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_large_input_that_comes_back_twice_holds_up_nobody(box: Box) -> None:
+    """While the process waits for its output to be read it takes no input, and the command must go on reading."""
+    lines = [f"line {number} of the input\n" for number in range(300_000)]
+    text, twice = "".join(lines), "".join(2 * line for line in lines)
+    assert box.run("--interactive", "--log-driver", "none", script="sed p", input=text, timeout=50) == twice
+    with box.container() as container:
+        assert box.done("exec", "--interactive", container.name, "sed", "p", input=text, timeout=50).stdout == twice

@@ -48,6 +48,7 @@ class Console:
         self._outputs = outputs
         self._typed = b""
         self._decoder = Decoder()
+        self._out = bytearray()
         self._signals: list[int] = []
 
     def run(self) -> Exit | None:
@@ -79,22 +80,32 @@ class Console:
         self._signals.append(number)
 
     def _relay(self, woken: int) -> Exit | None:
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        poll.register(woken, select.POLLIN)
-        if self._stdin:
-            poll.register(0, select.POLLIN)
         while True:
-            for fd, _events in poll.poll():
+            for fd, events in self._ready(woken):
                 if fd == woken:
                     self._on_signals(woken)
                 elif fd == 0:
-                    if not self._on_input(poll):
+                    if not self._on_input():
                         return None
+                elif events & select.POLLOUT:
+                    self._flush()
                 else:
                     ended = self._on_output()
                     if ended is not None:
                         return ended
+
+    def _ready(self, woken: int) -> list[tuple[int, int]]:
+        """Wait for what can be done next.
+
+        The input is left alone while the shim is behind with it: a process that waits for its output to be read takes
+        none, and only this command reads that output.
+        """
+        poll = select.poll()
+        poll.register(woken, select.POLLIN)
+        poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._out else 0))
+        if self._stdin and not self._out:
+            poll.register(0, select.POLLIN)
+        return poll.poll()
 
     def _on_signals(self, woken: int) -> None:
         os.read(woken, 512)
@@ -105,14 +116,14 @@ class Console:
             else:
                 self._send(protocol.SIGNAL, str(number).encode())
 
-    def _on_input(self, poll: select.poll) -> bool:
+    def _on_input(self) -> bool:
         """Forward what was typed; false when it was the detach keys."""
         try:
             data = os.read(0, _CHUNK)
         except OSError:  # the terminal is gone, or the command is in the background
             data = b""
         if not data:
-            poll.unregister(0)
+            self._stdin = False
             self._send(protocol.STDIN_END, b"")
             return True
         if self._keys and self._tty:
@@ -159,10 +170,17 @@ class Console:
         self._send(protocol.RESIZE, json.dumps(size).encode())
 
     def _send(self, kind: int, payload: bytes) -> None:
+        self._out += protocol.frame(kind, payload)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what the shim takes now."""
         try:
-            self._connection.sendall(protocol.frame(kind, payload))
-        except BrokenPipeError:  # it has ended: its EXIT is on the way
+            del self._out[: self._connection.send(self._out, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
             return
+        except BrokenPipeError:  # it has ended: its EXIT is on the way
+            self._out.clear()
 
 
 def parse_detach_keys(text: str) -> bytes:
