@@ -101,34 +101,40 @@ def test_nothing_is_left_of_a_check_whose_shim_was_killed(runtime: str, box: Box
         until(lambda: not alive(pid) and not any(map(alive, helpers)), "the end of the check")
 
 
-def test_one_that_waits_for_its_files_is_given_up(box: Box, tmp_path: Path) -> None:
+def helpers(container: Container) -> list[int]:
+    """Return the pids of the shim's children that make a check."""
+    shim = container.state["ShimPid"]
+    children = map(int, Path(f"/proc/{shim}/task/{shim}/children").read_text().split())
+    return [pid for pid in children if alive(pid) and Path(f"/proc/{pid}/comm").read_text() == "engine-health\n"]
+
+
+def test_one_that_waits_for_its_files_is_given_up(box: Box) -> None:
     """The child that makes the check is stopped, which stands for one that the kernel does not let go on."""
     with box.container("--health-cmd", "sleep 3136", "--health-timeout", "200ms", *OFTEN) as container:
-        shim = container.state["ShimPid"]
-        children = Path(f"/proc/{shim}/task/{shim}/children")
 
-        def stopped() -> bool:
-            for pid in map(int, children.read_text().split()):
-                if Path(f"/proc/{pid}/comm").read_text() == "engine-health\n":
-                    os.kill(pid, signal.SIGSTOP)
-                    return True
-            return False
+        def stop() -> bool:
+            found = helpers(container)
+            for pid in found:
+                os.kill(pid, signal.SIGSTOP)
+            return bool(found)
 
-        until(stopped, "a check in the making")
+        until(stop, "a check in the making")
         assert container.sh("echo on") == "on\n"
         until(lambda: any("exceeded" in row["Output"] for row in results(container)), "that it is given up")
         box.done("stop", "-t", "0", container.name)
 
 
 def test_a_paused_container_is_not_checked(box: Box) -> None:
-    flags = ("--health-cmd", "exit 1", "--health-interval", "50ms", "--health-retries", "1000000")
-    with box.container(*flags) as container:
+    flags = ("--health-cmd", "exit 1", "--health-interval", "50ms", "--health-timeout", "200ms")
+    with box.container(*flags, "--health-retries", "1000000") as container:
         until(lambda: container.state["Health"]["FailingStreak"], "a check")
         box.done("pause", container.name)
-        time.sleep(0.3)
-        before = container.state["Health"]["FailingStreak"]
         assert listed(box, container)[0].endswith(" (Paused)")
-        time.sleep(0.5)
+        until(lambda: not helpers(container), "the end of a check that was being made")
+        before = container.state["Health"]["FailingStreak"]
+        for _ in range(20):
+            time.sleep(0.02)
+            assert helpers(container) == []
         assert container.state["Health"]["FailingStreak"] == before
         box.done("unpause", container.name)
         until(lambda: container.state["Health"]["FailingStreak"] > before, "a check after it went on")
