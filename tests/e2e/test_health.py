@@ -102,10 +102,17 @@ def test_nothing_is_left_of_a_check_whose_shim_was_killed(runtime: str, box: Box
 
 
 def helpers(container: Container) -> list[int]:
-    """Return the pids of the shim's children that make a check."""
+    """Return the pids of the shim's children that make a check: each leads a process group."""
     shim = container.state["ShimPid"]
     children = map(int, Path(f"/proc/{shim}/task/{shim}/children").read_text().split())
-    return [pid for pid in children if alive(pid) and Path(f"/proc/{pid}/comm").read_text() == "engine-health\n"]
+    return [pid for pid in children if alive(pid) and _makes_a_check(pid)]
+
+
+def _makes_a_check(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "engine-health\n" and os.getpgid(pid) == pid
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since
+        return False
 
 
 def test_one_that_waits_for_its_files_is_given_up(box: Box) -> None:
@@ -151,6 +158,25 @@ def test_a_check_that_stood_still_with_its_container_counts_for_nothing(box: Box
         box.done("unpause", container.name)
         until(lambda: not any(map(alive, begun)), "the end of that check")
         until(lambda: container.state["Health"]["FailingStreak"] > before, "the next one")
+
+
+@RUNTIMES
+def test_the_shim_keeps_no_dead_child(runtime: str, box: Box) -> None:
+    """A container that is paused in the middle of a check does not let go of it in time."""
+    flags = ("--health-cmd", "sleep 3138", "--health-timeout", "300ms", *OFTEN, "--runtime", runtime)
+    with box.container(*flags) as container:
+        shim = container.state["ShimPid"]
+        for _ in range(2):
+            until(lambda: running(container, "sleep 3138"), "a check that hangs")
+            box.done("pause", container.name)
+            until(lambda: not helpers(container), "the end of the child that made it")
+            box.done("unpause", container.name)
+
+        def dead() -> list[str]:
+            children = Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
+            return [pid for pid in children if not alive(int(pid))]
+
+        until(lambda: not dead(), "no child that nobody waits for")
 
 
 def test_the_image_says_it_and_flags_say_it_over(box: Box) -> None:

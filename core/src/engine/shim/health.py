@@ -55,6 +55,7 @@ class Checks:
         self._began = monotonic()
         self._now: _Check | None = None
         self._over = False
+        self._strays: list[tuple[int, int]] = []
         self.health = Health()
         _forget(container.directory_fd)
         self._record()
@@ -75,6 +76,7 @@ class Checks:
     def _begin(self) -> None:
         if self._over:
             return
+        self._reap()
         if self._paused():
             self._later()
             return
@@ -117,9 +119,18 @@ class Checks:
             poll = select.poll()
             poll.register(check.pidfd, select.POLLIN)
             poll.poll(_DEATH * 1000)
-            processes.wait(check.pid, os.WEXITED | os.WNOHANG)
         finally:
             os.close(check.pidfd)
+        started, end, _result = bytes(check.told).partition(b"\n")
+        self._strays += [(os.P_PGID, check.pid), *([(os.P_PID, int(started))] if end else [])]
+        self._reap()
+
+    def _reap(self) -> None:
+        """Wait for the children that made checks, and for what one that was killed has left to this process.
+
+        A container that was paused meanwhile keeps it from ending; so it is remembered, by its pid or process group.
+        """
+        self._strays = [stray for stray in self._strays if _remains(*stray)]
 
     def _take(self, check: _Check, result: Result) -> None:
         """Count a result, unless the container was paused meanwhile: then its check stood still as well."""
@@ -154,10 +165,20 @@ class Checks:
 def _said(told: bytes) -> tuple[int, str]:
     """Return the exit status and the output that a child told."""
     try:
-        code, output = json.loads(told)
+        code, output = json.loads(told.rpartition(b"\n")[2])
     except ValueError:
         return -1, "the process that makes the check was killed"
     return int(code), str(output)
+
+
+def _remains(kind: int, number: int) -> bool:
+    """Wait for what has ended of some children (waitid(2)); tell whether there are more."""
+    try:
+        while os.waitid(kind, number, os.WEXITED | os.WNOHANG) is not None:
+            continue
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _forget(directory_fd: int) -> None:

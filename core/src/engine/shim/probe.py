@@ -32,12 +32,15 @@ _ROUNDS, _PAUSE = 100, 0.01
 
 
 def run(container: Container, settings: Settings, pipe: int) -> NoReturn:
-    """Make one check, and write its exit status and its output to ``pipe``. In a new child, which it ends."""
+    """Make one check in a new child, which it ends.
+
+    To ``pipe`` goes a line with the pid of what was started, if it was; then exit status and output as JSON.
+    """
     code = 1
     try:
         gc.disable()  # nothing of the shim's may be closed by chance: its descriptors have other meanings here
         _let_go(container, pipe)
-        told = json.dumps(_check(container, settings)).encode()
+        told = json.dumps(_check(container, settings, pipe)).encode()
         while told:
             told = told[os.write(pipe, told) :]
         code = 0
@@ -56,6 +59,7 @@ def _let_go(container: Container, pipe: int) -> None:
     processes.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != shim:
         os._exit(1)
+    os.setpgid(0, 0)  # whom it leaves behind before they lead a session are known by it
     processes.set_name("engine-health")
     processes.set_child_subreaper()
     assert container.init is not None
@@ -67,7 +71,7 @@ def _let_go(container: Container, pipe: int) -> None:
             processes.close_range(fd + 1, following - 1)
 
 
-def _check(container: Container, settings: Settings) -> tuple[int, str]:
+def _check(container: Container, settings: Settings, pipe: int) -> tuple[int, str]:
     """Return the exit status and the output of a check; -1 and the reason when there is none."""
     deadline = monotonic() + settings.timeout
     output = _Output()
@@ -75,6 +79,7 @@ def _check(container: Container, settings: Settings) -> tuple[int, str]:
         made = _start(container, settings, output)
     except (EngineError, OSError) as error:
         return -1, str(error)
+    os.write(pipe, b"%d\n" % made.pid)
     code = _await(made, output, deadline)
     if code is None:
         _end(made, container.plan.group)
