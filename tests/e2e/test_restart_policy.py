@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -236,3 +238,23 @@ def test_nothing_restarts_after_the_death_of_a_shim(box: Box) -> None:
         assert container.state["ExitCode"] == 3
         box.done("start", container.name)
         until(lambda: runs(container) > count, "a run by hand")
+
+
+def test_a_restart_sees_what_the_machine_has_mounted_since(box: Box, tmp_path: Path) -> None:
+    """The shim's own mount namespace is a copy of before: what starts again belongs to the machine's."""
+    tmpfs = ["mount", "-t", "tmpfs", "none", str(tmp_path)]
+    subprocess.run([*tmpfs, "-o", "size=64k"], check=True)
+    try:
+        subprocess.run(["mount", "--make-private", str(tmp_path)], check=True)
+        (tmp_path / "below").mkdir()
+        script = "ls /place/below; while test ! -e /end; do sleep 0.02; done; rm /end"
+        flags = ("--restart", "always", "-v", f"{tmp_path}:/place")
+        with box.container(*flags, script=script) as container:
+            tmpfs[-1] = str(tmp_path / "below")
+            subprocess.run(tmpfs, check=True)
+            (tmp_path / "below" / "new").touch()
+            end(container)
+            container.wait_for_log("new")
+            subprocess.run(["umount", tmpfs[-1]], check=True)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)

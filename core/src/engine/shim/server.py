@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -102,17 +103,19 @@ class Server:
         final = bool(request.get("final"))
         self.container.final = self.container.final or final
         self.container.asked = f"signal {request['signal']}"
-        if final and self.container.delay is not None:
-            pass  # it has ended, and now it stays so
-        elif request.get("all"):
-            self.container.signal_all(int(request["signal"]))
-        elif int(request["signal"]) == 9:
+        if not final or self.container.delay is None:  # else it has ended, and now it stays so
+            self._send_signal(int(request["signal"]), everything=bool(request.get("all")))
+        connection.send(protocol.control({"sent": True}))
+        connection.finish()
+
+    def _send_signal(self, number: int, *, everything: bool) -> None:
+        if everything:
+            self.container.signal_all(number)
+        elif number == signal.SIGKILL:
             self.container.kill("")
         else:
             self._init()
-            self.container.signal(int(request["signal"]))
-        connection.send(protocol.control({"sent": True}))
-        connection.finish()
+            self.container.signal(number)
 
     def _stop(self, connection: Connection, request: dict[str, Any]) -> None:
         self.container.stop(int(request["signal"]), float(request["timeout"]))
