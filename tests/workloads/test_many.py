@@ -70,8 +70,8 @@ class Left(NamedTuple):
 
 
 def left(root: EngineRoot, peak: int) -> Left:
-    """Count what there is now."""
-    files = [file for place in (root.root, root.state) for file in place.rglob("*")]
+    """Count what there is now; the journal of events has a bound of its own, and begins a second file at it."""
+    files = [file for place in (root.root, root.state) for file in place.rglob("*") if file.parent.name != "events"]
     store = sum(file.stat().st_size for file in root.root.glob("*.db*"))
     bearing = [thing for thing in snapshot.mounts() if root.mark in f"{thing.name} {thing.details}"]
     groups = [thing for thing in snapshot.cgroups() if root.cgroups in thing.name]
