@@ -136,11 +136,11 @@ class Box:
             self.done("rm", "--force", name)
 
     def left(self) -> list[str]:
-        """Return the directories, snapshots and cgroups of this engine's containers: none without containers."""
+        """Return the directories, snapshots, cgroups and ids of this engine's containers: none without containers."""
         places = (
             self.root.root / "containers", self.root.state / "containers", self.root.state / "locks",
             *self.root.root.glob("storage/*/active"),
         )  # fmt: skip
         files = [str(entry) for place in places if place.is_dir() for entry in place.iterdir()]
         groups = [thing.name for thing in snapshot.cgroups() if f"{self.root.cgroups}/" in thing.name]
-        return files + groups
+        return files + groups + self.root.id_ranges()

@@ -149,6 +149,38 @@ def uts_host(scene: Scene) -> None:
     hosts("uts")(scene)
 
 
+def user_ids(scene: Scene) -> None:
+    """Files of the image are root's inside, who is somebody else outside and no other container's root."""
+    look = "cat /proc/self/uid_map; stat -c %u /etc/passwd; echo >/made; stat -c %u /made"
+    with scene.box.container(*scene.typed, script=f"{look}; exec sleep 600") as one:
+        one.wait_for_log("65536\n0\n0\n")
+        first = int(one.logs().split()[1])
+        assert Path(f"/proc/{one.pid}").stat().st_uid == first > 65536
+        other = int(scene.run(look).split()[1])
+        assert abs(first - other) >= 65536
+    own("user")(scene)
+
+
+def maps(users: str, groups: str = "") -> Check:
+    """Return a check of the rows of /proc/self/uid_map and gid_map, the second as the first unless it is given."""
+
+    def check(scene: Scene) -> None:
+        lines = scene.run("echo $(cat /proc/self/uid_map); echo $(cat /proc/self/gid_map)").splitlines()
+        assert lines == [users, groups or users]
+
+    return check
+
+
+def mapped_volume(scene: Scene) -> None:
+    """What is the host's root's is the container's root's, and the other way round."""
+    (scene.place / "secret").write_text("known\n")
+    (scene.place / "secret").chmod(0o600)
+    assert scene.run("cat /data/secret; echo >/data/new; chown 33 /data/new; stat -c %u /data/new") == "known\n33\n"
+    assert (scene.place / "new").stat().st_uid == 33
+    plain = tuple(word.removesuffix(":idmap").removesuffix(",idmap") for word in scene.typed)
+    assert "denied" in scene._replace(typed=plain).run("cat /data/secret 2>&1 || true")
+
+
 def user_namespace(scene: Scene) -> None:
     """Root inside has no power over what belongs to the host's user namespace, such as priorities."""
     own("user")(scene)

@@ -123,6 +123,15 @@ ISOLATION = [
     Row("--uts", "--uts container:NAME", "the other's", isolation.of_container("uts")),
     Row("--cgroupns", "--cgroupns host", "the host's", isolation.hosts("cgroup")),
     Row("--cgroupns", "--cgroupns private", "its own", isolation.own("cgroup")),
+    Row("--userns", "--userns private", "ids of its own, and files that are its root's", isolation.user_ids),
+    Row("--userns", "--userns auto", "its own", isolation.own("user")),
+    Row("--userns", "--userns host", "the host's", isolation.hosts("user")),
+    Row("--userns", "--userns container:NAME", "the other's", isolation.of_container("user")),
+    Row("--userns", "--userns map:0:70000:9,9:5:1", "the kernel's map", isolation.maps("0 70000 9 9 5 1")),
+    Row("--uidmap", "--uidmap 0:70000:9", "the kernel's maps", isolation.maps("0 70000 9")),
+    Row("--gidmap", "--uidmap 0:70000:9 --gidmap 0:80000:7", "the same", isolation.maps("0 70000 9", "0 80000 7")),
+    Row("--volume", "--userns private -v {place}:/data:idmap", "the host's ids inside", isolation.mapped_volume),
+    Row("--mount", "--userns auto --mount type=bind,src={place},dst=/data,idmap", "so too", isolation.mapped_volume),
     *(
         Row("--namespace", f"--namespace {kind}=new", "its own", isolation.own(kind))
         for kind in ("mount", "uts", "ipc", "pid", "net", "cgroup")

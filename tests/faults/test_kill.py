@@ -21,7 +21,7 @@ from tests.machine.engine_root import EngineRoot
 
 _SETTLED = 10.0
 RUN_DETACHED = ("run", "-d", "--name", "victim", "host:", "sleep", "60")
-RUN_FOREGROUND = ("run", "--rm", "--name", "victim", "host:", "true")
+RUN_FOREGROUND = ("run", "--rm", "--name", "victim", "--userns", "private", "host:", "true")
 STOP = ("stop", "-t", "1", "victim")
 REMOVE = ("rm", "-f", "victim")
 
@@ -151,4 +151,4 @@ def leftovers(engine: EngineRoot) -> list[str]:
     ]
     files = [str(entry) for directory in directories if directory.exists() for entry in directory.iterdir()]
     cgroups = [thing.name for thing in snapshot.cgroups() if f"/{engine.cgroups}/" in thing.name]
-    return files + cgroups
+    return files + cgroups + engine.id_ranges()

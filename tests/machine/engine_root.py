@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -40,6 +41,15 @@ class EngineRoot:
         """Make its directories, empty."""
         for directory in (self.root, self.state):
             directory.mkdir(parents=True)
+
+    def id_ranges(self) -> list[str]:
+        """Return the ids of the host that containers of this engine have: none without containers."""
+        file = self.root / "engine.db"
+        if not file.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            rows = connection.execute("SELECT container, first, size FROM id_ranges").fetchall()
+        return [f"ids {first}+{size} of {container[:12]}" for container, first, size in rows]
 
     def command(self, *arguments: str | Path) -> list[str]:
         """Return the whole command line of an engine command."""

@@ -9,7 +9,9 @@ from engine.cli.run_options import options_of
 from engine.linux.capabilities import NAMES
 from engine.spec.builder import build
 from engine.spec.facts import ContainerFiles, HostFacts
+from engine.spec.idmaps import range_from
 from engine.spec.image import RunConfig
+from engine.spec.isolation import NEW
 from engine.spec.options import RunOptions
 from engine.spec.runtime import DeviceNode, Spec
 
@@ -58,4 +60,6 @@ def asked(*command: str, **given: Any) -> RunOptions:
 def spec_of(*command: str, image: RunConfig = IMAGE, facts: HostFacts = FACTS, **given: Any) -> Spec:
     """Return the specification behind flags as typed. Seccomp is left out unless it is asked for."""
     given.setdefault("security_opt", ["seccomp=unconfined"])
-    return build(asked(*command, **given), image, id=ID, rootfs_path="rootfs", facts=facts, files=FILES)
+    options = asked(*command, **given)
+    ids = (options.id_map() or range_from(100000)) if options.wishes()["user"] == NEW else None
+    return build(options, image, id=ID, rootfs_path="rootfs", facts=facts, files=FILES, ids=ids)

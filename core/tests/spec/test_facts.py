@@ -50,10 +50,21 @@ def test_privileged_gets_what_is_there_and_not_what_it_has_itself() -> None:
 def test_sources_of_mounts(tmp_path: Path) -> None:
     missing = tmp_path / "a" / "b"
     with pytest.raises(InvalidInput, match="does not exist"):
-        facts.prepare_sources(asked("x", mount=[f"type=bind,source={missing},target=/d"]))
+        facts.check_sources(asked("x", mount=[f"type=bind,source={missing},target=/d"]))
     assert not missing.exists()
-    facts.prepare_sources(asked("x", volume=[f"{missing}:/d"]))
+    facts.check_sources(asked("x", volume=[f"{missing}:/d"]))
+    facts.make_sources(asked("x", volume=[f"{missing}:/d"]), (0, 0))
     assert missing.is_dir()
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match="cannot be made"):
-        facts.prepare_sources(asked("x", volume=[f"{tmp_path}/file/sub:/d"]))
+        facts.make_sources(asked("x", volume=[f"{tmp_path}/file/sub:/d"]), (0, 0))
+
+
+def test_sources_are_made_for_the_containers_root(tmp_path: Path) -> None:
+    """But not where its ids are mapped to those on disk, nor where the directory was there."""
+    made, mapped, there = (tmp_path / name for name in ("made", "mapped", "there"))
+    there.mkdir()
+    typed = [f"{made}:/a", f"{mapped}:/b:idmap", f"{there}:/c"]
+    facts.make_sources(asked("x", volume=typed, userns="private"), (100000, 200000))
+    owners = [(path.stat().st_uid, path.stat().st_gid) for path in (made, mapped, there)]
+    assert owners == [(100000, 200000), (0, 0), (0, 0)]

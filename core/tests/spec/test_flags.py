@@ -168,7 +168,32 @@ TABLE: list[tuple[dict[str, Any], Seen, object]] = [
     (
         {"namespace": ["user=new"]},
         lambda s: s["linux"]["uidMappings"],
-        [{"containerID": 0, "hostID": 0, "size": 4294967295}],
+        [{"containerID": 0, "hostID": 100000, "size": 65536}],
+    ),
+    ({"userns": "auto"}, lambda s: s["linux"]["gidMappings"], [{"containerID": 0, "hostID": 100000, "size": 65536}]),
+    ({"userns": "host"}, lambda s: "user" in kinds(s) or "uidMappings" in s["linux"], False),
+    (
+        {"userns": "map:0:300000:10,10:5:1"},
+        lambda s: s["linux"]["gidMappings"],
+        [{"containerID": 0, "hostID": 300000, "size": 10}, {"containerID": 10, "hostID": 5, "size": 1}],
+    ),
+    (
+        {"uidmap": ["0:300000:10"]},
+        lambda s: (s["linux"]["uidMappings"] == s["linux"]["gidMappings"], s["linux"]["uidMappings"]),
+        (True, [{"containerID": 0, "hostID": 300000, "size": 10}]),
+    ),
+    (
+        {"uidmap": ["0:300000:10"], "gidmap": ["0:400000:10"]},
+        lambda s: s["linux"]["gidMappings"],
+        [{"containerID": 0, "hostID": 400000, "size": 10}],
+    ),
+    ({"userns": "private"}, lambda s: "ridmap" in mount(s, "/etc/hosts")["options"], True),
+    ({"userns": "private", "volume": ["/d:/d"]}, lambda s: "ridmap" in mount(s, "/d")["options"], False),
+    ({"userns": "private", "volume": ["/d:/d:idmap"]}, lambda s: "ridmap" in mount(s, "/d")["options"], True),
+    (
+        {"userns": "private", "mount": ["type=bind,src=/d,dst=/d,idmap,bind-nonrecursive"]},
+        lambda s: mount(s, "/d")["options"],
+        ["bind", "rprivate", "rw", "idmap"],
     ),
     ({"hostname": "web.example"}, lambda s: s["hostname"], "web.example"),
     ({"domainname": "nis"}, lambda s: s["domainname"], "nis"),

@@ -9,6 +9,7 @@ from core.tests.testing import (
     storage_mutants_changes,
     storage_mutants_crashes,
     storage_mutants_files,
+    storage_mutants_ids,
     storage_mutants_lifecycle,
 )
 from core.tests.testing.storage_mutants_table import MUTANTS
@@ -18,5 +19,6 @@ __all__ = [
     "storage_mutants_changes",
     "storage_mutants_crashes",
     "storage_mutants_files",
+    "storage_mutants_ids",
     "storage_mutants_lifecycle",
 ]

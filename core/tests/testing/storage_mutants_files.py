@@ -115,9 +115,3 @@ class WritesToTheMachine(VfsDriver):
 @caught_by("test_a_quota_holds")
 class PromisesQuota(IgnoresSizes):
     capabilities = VfsDriver.capabilities | {Capability.QUOTA}
-
-
-@caught_by("test_ids_are_mapped")
-class IgnoresIdMaps(VfsDriver):
-    def mounts(self, key: str, *, idmap: IdMap | None = None) -> tuple[Mount, ...]:
-        return super().mounts(key)

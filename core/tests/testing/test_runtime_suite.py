@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from core.tests.testing.runtime_mutants import MUTANTS, Altered, BrokenStage
+from core.tests.testing import runtime_mutants, runtime_mutants_ids
+from core.tests.testing.runtime_mutants import Altered, BrokenStage
 from engine.actions.task import Stage
 from engine.contracts.runtime import RuntimeConfig
 from engine.errors import EngineError
@@ -17,6 +18,7 @@ from engine.testing.runtime import RuntimeContract
 from engine.testing.runtime_support import make_box
 from engine_runtime_native.driver import NativeRuntime
 
+MUTANTS = runtime_mutants.MUTANTS | runtime_mutants_ids.MUTANTS
 CHECKS = [name for name in dir(RuntimeContract) if name.startswith("test_")]
 CAUGHT = (AssertionError, EngineError, OSError, IndexError, pytest.fail.Exception)
 

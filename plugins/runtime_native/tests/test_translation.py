@@ -22,7 +22,9 @@ from engine_runtime_native.driver import NativeRuntime
 from engine_runtime_native.stage.cgroups import MountCgroups
 
 OWN = frozenset({"mount", "pid", "net", "ipc", "uts"})
-AROUND = mounts.Surroundings(False, OWN, True, hierarchies.Hierarchies((("", "/sys/fs/cgroup", "/", ""),)))
+AROUND = mounts.Surroundings(
+    False, OWN, frozenset(), True, None, hierarchies.Hierarchies((("", "/sys/fs/cgroup", "/", ""),))
+)
 
 
 def of(destination: str, fstype: str = "", source: str = "", *options: str) -> SpecMount:
@@ -74,7 +76,7 @@ def test_mount_that_cannot_be(mount: SpecMount, words: str) -> None:
         translated(mount)
 
 
-@pytest.mark.parametrize("option", ["rshared", "shared", "idmap", "tmpcopyup"])
+@pytest.mark.parametrize("option", ["rshared", "shared", "tmpcopyup"])
 def test_option_that_is_not_offered(option: str) -> None:
     with pytest.raises(Unsupported, match=option):
         translated(of("/data", "bind", "/srv", "bind", option))

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from engine.actions.base import Slots, action
+from engine.actions.namespaces import Maps, namespace_of
 from engine.errors import InvalidInput
 from engine.linux import mounts, paths
 
@@ -80,7 +81,9 @@ class OpenBind(NamedTuple):
     """Open ``source`` of the host as a detached mount into ``slot``. PARENT_BEFORE, in the shim.
 
     ``attributes`` hold for the mount itself, ``below`` for it and all mounts beneath it. ``propagation`` is a word of
-    `PROPAGATION` for all of them; "slave" keeps what the shim's mounts are: slaves of the host's.
+    `PROPAGATION` for all of them; "slave" keeps what the shim's mounts are: slaves of the host's. ``maps``: its files
+    appear owned by other ids (rows for users and for groups; None: as they are), with ``maps_below`` those of all
+    mounts beneath it too.
     """
 
     source: str
@@ -89,14 +92,17 @@ class OpenBind(NamedTuple):
     attributes: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     propagation: str = "private"
+    maps: Maps | None = None
+    maps_below: bool = False
 
     def describe(self) -> str:
         """Return the sentence."""
-        return f"open {self.source} of the host to bind it{_listed(self.attributes + self.below)}"
+        mapped = ", its ids mapped" if self.maps else ""
+        return f"open {self.source} of the host to bind it{mapped}{_listed(self.attributes + self.below)}"
 
     def run(self, slots: Slots) -> None:
         """Open it. The slot is closed by whoever owns the slots, which unmounts what was not attached."""
-        fd = mounts.open_tree(mounts.AT_FDCWD, os.path.realpath(self.source, strict=True), self._flags())
+        fd = self._opened(os.path.realpath(self.source, strict=True), slots)
         try:
             bits, clear = attribute_bits(self.below)
             mounts.mount_setattr(fd, "", bits, clear, PROPAGATION[self.propagation], recursive=self.recursive)
@@ -107,8 +113,13 @@ class OpenBind(NamedTuple):
             raise
         slots[self.slot] = fd
 
-    def _flags(self) -> int:
-        return mounts.OPEN_TREE_CLONE | (mounts.AT_RECURSIVE if self.recursive else 0)
+    def _opened(self, source: str, slots: Slots) -> int:
+        if self.maps is None:
+            return mounts.bind_fd(mounts.AT_FDCWD, source, self.recursive)
+        from engine.linux import idmapped  # for the containers that have one
+
+        namespace = namespace_of(self.maps, slots)
+        return idmapped.bind(source, namespace, recursive=self.recursive, below=self.maps_below)
 
 
 @action("mount")
@@ -160,6 +171,29 @@ class MountFilesystem(NamedTuple):
                 _verify(slots["rootfs"], self.target, fd)
         finally:
             os.close(fd)
+
+
+@action("mount")
+class OpenFilesystem(NamedTuple):
+    """Make a filesystem of the shim's own namespaces, detached, into ``slot``. PARENT_BEFORE, in the shim.
+
+    For what shows a namespace of the host that the container shares: a user namespace of its own may not mount it.
+    ``attributes`` as in `MountFilesystem`.
+    """
+
+    fstype: str
+    slot: str
+    source: str
+    attributes: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Return the sentence."""
+        return f"open the host's {self.fstype}{_listed(self.attributes)}"
+
+    def run(self, slots: Slots) -> None:
+        """Make it. The slot is closed by whoever owns the slots, which unmounts what was not attached."""
+        bits = attribute_bits(self.attributes)[0]
+        slots[self.slot] = mounts.new_mount(self.fstype, None, bits, self.source or None)
 
 
 @action("mount")

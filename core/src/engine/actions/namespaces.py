@@ -1,4 +1,7 @@
-"""Actions that set up what is inside a new namespace. It ends with its last process: nothing to undo."""
+"""Actions that set up what is inside a new namespace. It ends with its last process: nothing to undo.
+
+Also the user namespaces by which mounts are mapped, which nobody is in.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from engine.linux import namespaces, uts
 
 IdRow = tuple[int, int, int]
 """First id inside, first id outside, how many: a row of /proc/PID/uid_map (user_namespaces(7))."""
+Maps = tuple[tuple[IdRow, ...], tuple[IdRow, ...]]
+"""The rows for users, and those for groups."""
 
 
 @action("sethostname")
@@ -88,6 +93,18 @@ class SetTimeOffsets(NamedTuple):
     def run(self, slots: Slots) -> None:
         """Write both."""
         namespaces.set_time_offsets(self.monotonic, self.boottime)
+
+
+def namespace_of(maps: Maps, slots: Slots) -> int:
+    """Return the descriptor of a user namespace with these maps, made when an action of a run first asks for it.
+
+    Its slot is named as those of detached mounts are ("mount …"), and closed with them: mounts keep what they need.
+    """
+    name = f"mount ids {maps}"
+    if name not in slots:
+        users, groups = ([namespaces.IdRow(*row) for row in rows] for rows in maps)
+        slots[name] = namespaces.userns_fd(users, groups)
+    return slots[name]
 
 
 def _words(rows: tuple[IdRow, ...]) -> str:

@@ -74,6 +74,9 @@ class _Isolation(TypedDict):
     ipc: Annotated[Text, Option("--ipc", metavar="MODE", help="private, host, container:NAME")]
     uts: Annotated[Text, Option("--uts", metavar="MODE", help="private, host, container:NAME")]
     cgroupns: Annotated[Text, Option("--cgroupns", metavar="MODE", help="private, host, container:NAME")]
+    userns: Annotated[Text, Option("--userns", metavar="MODE", help="host, private, map:ROW,..., container:NAME")]
+    uidmap: Annotated[Texts, Option("--uidmap", metavar="ROW", help="Map users by CONTAINER:HOST:SIZE")]
+    gidmap: Annotated[Texts, Option("--gidmap", metavar="ROW", help="Map groups by CONTAINER:HOST:SIZE")]
     namespace: Annotated[
         Texts, Option("--namespace", metavar="KIND=WISH", help="Any kind of namespace: new, host, container:NAME, PATH")
     ]

@@ -18,6 +18,7 @@ from engine.spec.volumes import MountRequest, parse_mount, parse_tmpfs, parse_vo
 
 if TYPE_CHECKING:
     from engine.cli.run_flags import RunFlags
+    from engine.contracts.common import IdMapping
 
 _T = TypeVar("_T")
 
@@ -63,6 +64,9 @@ def options_of(
         ipc=flags["ipc"] or "",
         uts=flags["uts"] or "",
         cgroupns=flags["cgroupns"] or "",
+        userns=flags["userns"] or "",
+        uidmap=_id_map(flags["uidmap"], "--uidmap"),
+        gidmap=_id_map(flags["gidmap"], "--gidmap"),
         namespaces=isolation.parse_namespaces(flags["namespace"] or ()),
         labels=environment.labels(flags["label"] or (), flags["label_file"] or ()),
         annotations=environment.parse_pairs(flags["annotation"] or (), "--annotation", "org.example.team=storage"),
@@ -98,6 +102,14 @@ def _health(flags: RunFlags) -> HealthOptions:
         start_interval=seconds("--health-start-interval", flags["health_start_interval"]),
         none=flags["no_healthcheck"],
     )
+
+
+def _id_map(texts: list[str] | None, flag: str) -> tuple[IdMapping, ...]:
+    if not texts:
+        return ()
+    from engine.spec.idmaps import parse_rows  # for these flags alone
+
+    return parse_rows(texts, flag)
 
 
 def _maybe(text: str | None, parse: Callable[[str], _T]) -> _T | None:

@@ -53,7 +53,7 @@ def commit(
     )
     with rootfs.bare(engine, record) as root, standstill.still(engine, record):
         found = reading.changes(engine, record.id)
-        made = engine.library.commit(base, layer(root, found), config, step, name, progress)
+        made = engine.library.commit(base, layer(root.fd, found, ids=root.ids), config, step, name, progress)
     return made.image.id
 
 
@@ -61,7 +61,7 @@ def export(engine: Engine, wanted: str) -> Iterator[bytes]:
     """Yield the files of a container as an uncompressed tar archive, its mounts left out. Raises `NotFound`."""
     record = containers.find(engine.store.connection, wanted)
     with rootfs.bare(engine, record) as root:
-        for found in FileReader(root).all(""):
+        for found in FileReader(root.fd, ids=root.ids).all(""):
             yield from found.archived()
     yield END
 

@@ -12,15 +12,18 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 from engine.containers import rootfs, status
 from engine.containers.engine import Engine
+from engine.contracts.common import IdMap
 from engine.errors import Conflict, EngineError, InvalidInput, NotFound
 from engine.images.files import FileReader, Found
 from engine.images.placing import Owner, Placer
 from engine.linux import mounts
+from engine.linux.fsids import FileSystemIds
+from engine.linux.idmapped import root_of
 from engine.linux.paths import open_in_root
 from engine.metadata import containers
 from engine.metadata.containers import Record
@@ -43,13 +46,15 @@ _ADVICE = {
 class Side(NamedTuple):
     """One side: the root's descriptor, the path below it, the container's name ("" for the machine itself).
 
-    ``hidden`` are the places of a container that does not run on which something is mounted while it does.
+    ``hidden`` are the places of a container that does not run on which something is mounted while it does; ``ids`` is
+    the identity map of a running one that has one.
     """
 
     root_fd: int
     path: str
     container: str
     hidden: tuple[str, ...] = ()
+    ids: IdMap | None = None
 
     def __str__(self) -> str:
         return f"{self.container}:{self.path}" if self.container else self.path
@@ -64,12 +69,12 @@ def container_side(engine: Engine, wanted: str, path: str) -> Iterator[Side]:
     """
     record = containers.find(engine.store.connection, wanted)
     with rootfs.inhabited(engine, record) as root:
-        side = Side(root, path, record.name)
+        side = Side(root.fd, path, record.name, ids=root.ids)
         if not status.of(engine.layout, record).has_task:
-            side = side._replace(hidden=_mount_points(engine, record, root))
-            _refuse_hidden(side, _leads(root, path))
+            side = side._replace(hidden=_mount_points(engine, record, root.fd))
+            _refuse_hidden(side, _leads(root.fd, path))
             if record.options.get("read_only"):
-                mounts.mount_setattr(root, "", mounts.MOUNT_ATTR_RDONLY)
+                mounts.mount_setattr(root.fd, "", mounts.MOUNT_ATTR_RDONLY)
         yield side
 
 
@@ -95,11 +100,11 @@ def copy(source: Side, target: Side, *, follow: bool, archive: bool) -> list[str
         handle = _open_source(source, follow=follow)
     try:
         is_directory = stat.S_ISDIR(os.fstat(handle).st_mode)
-        with _explained(target):
+        with _explained(target), _acting_in(target):
             directory, name = _destination(source, target, is_directory=is_directory)
             try:
-                placer = Placer(directory, owner=owner, plain=not target.container)
-                for found in _files(handle, name, is_directory=is_directory):
+                placer = Placer(directory, owner=owner, plain=not target.container, ids=target.ids)
+                for found in _files(source, handle, name, is_directory=is_directory):
                     placer.place(found.entry, found.data())
                 placer.finish()
             finally:
@@ -115,7 +120,7 @@ def read_archive(source: Side, *, follow: bool) -> Iterator[bytes]:
         handle = _open_source(source, follow=follow)
         try:
             is_directory = stat.S_ISDIR(os.fstat(handle).st_mode)
-            for found in _files(handle, _own_name(source) or ".", is_directory=is_directory):
+            for found in _files(source, handle, _own_name(source) or ".", is_directory=is_directory):
                 yield from found.archived()
         finally:
             os.close(handle)
@@ -127,10 +132,10 @@ def write_archive(read: Callable[[int], bytes], target: Side) -> None:
 
     Raises `NotFound` when there is no such directory, `InvalidInput` for what is no archive; else as `copy`.
     """
-    with _explained(target):
+    with _explained(target), _acting_in(target):
         directory = open_in_root(target.root_fd, target.path, os.O_PATH | os.O_DIRECTORY)
         try:
-            placer, reader = Placer(directory, owner=None, plain=False), TarReader(read)
+            placer, reader = Placer(directory, owner=None, plain=False, ids=target.ids), TarReader(read)
             for entry in reader:
                 placer.place(entry, reader.data())
             placer.finish()
@@ -145,9 +150,14 @@ def _open_source(source: Side, *, follow: bool) -> int:
     return open_in_root(source.root_fd, source.path, os.O_PATH | nofollow)
 
 
-def _files(handle: int, name: str, *, is_directory: bool) -> Iterator[Found]:
+def _acting_in(side: Side) -> AbstractContextManager[None]:
+    """Act on files as the container's root: where ids are mapped the host's root may make none."""
+    return nullcontext() if side.ids is None else FileSystemIds(*root_of(side.ids))
+
+
+def _files(source: Side, handle: int, name: str, *, is_directory: bool) -> Iterator[Found]:
     """Yield what is to be copied, the first of it called ``name``; nothing of it is, when that is ""."""
-    reader = FileReader(handle, name)
+    reader = FileReader(handle, name, ids=source.ids)
     return reader.all("") if is_directory else reader.held(handle)
 
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.containers import drafting, erase, failing, fetching, tracing
+from engine.containers import drafting, erase, failing, fetching, identities, tracing
 from engine.containers.drafting import Base, Draft
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
 from engine.contracts.observer import Topic
 from engine.errors import Conflict
-from engine.linux import processes
+from engine.linux import idmapped, processes
 from engine.linux.paths import read_regular
 from engine.metadata import containers
 from engine.metadata.containers import Record
@@ -41,16 +41,19 @@ def create(engine: Engine, options: RunOptions) -> Record:
     fetching.ensure(engine, options)
     tracing.lap("pull the image where it is not")
     draft = drafting.draft(engine, options)
-    record = draft.record
     tracing.lap("choose drivers, resolve the image, build the specification")
-    parent = _unpacked(engine, draft.base, record.storage)
-    tracing.lap("unpack the image where it is not", record.storage)
-    facts.prepare_sources(draft.options)
+    storage = draft.record.storage
+    parent = _unpacked(engine, draft.base, storage)
+    tracing.lap("unpack the image where it is not", storage)
+    facts.check_sources(draft.options)
     etc = _etc(engine, draft)
     with engine.store.transaction() as connection:
-        containers.insert(connection, record, processes.identity())
+        draft = drafting.with_ids(draft, identities.claimed(engine, connection, draft.record))
+        containers.insert(connection, draft.record, processes.identity())
+    record = draft.record
     tracing.lap("record the container")
     try:
+        facts.make_sources(draft.options, _root(record))
         engine.storage(record.storage).prepare(record.id, parent, lower=draft.base.lower)
         tracing.lap("make the snapshot", record.storage)
         _write_bundle(engine.layout.container(record.id), draft.spec, etc)
@@ -64,6 +67,11 @@ def create(engine: Engine, options: RunOptions) -> Record:
     tracing.lap("write the bundle, and record that it is ready")
     tell(engine, Topic.CREATE, record)
     return replace(record, phase="ready")
+
+
+def _root(record: Record) -> tuple[int, int]:
+    """Return the host's ids of the container's root."""
+    return (0, 0) if record.id_map is None else idmapped.root_of(record.id_map)
 
 
 def _unpacked(engine: Engine, base: Base, storage: str) -> str | None:

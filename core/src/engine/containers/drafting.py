@@ -5,31 +5,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING
 
-from engine.containers import joining, naming
+from engine.containers import identities, joining, naming
 from engine.containers.engine import Engine
 from engine.contracts.cgroup import Capability as CgroupCapability
+from engine.contracts.runtime import Capability as RuntimeCapability
 from engine.contracts.storage import Capability as StorageCapability
 from engine.errors import NotFound, Unsupported
 from engine.images import host
 from engine.metadata.containers import Record
 from engine.spec import facts
-from engine.spec.builder import build
+from engine.spec.builder import build, id_mappings
 from engine.spec.command import labels_of
 from engine.spec.descriptor import parse_platform
 from engine.spec.facts import ContainerFiles
 from engine.spec.health import healthcheck_of
+from engine.spec.isolation import HOST
 from engine.spec.options import RunOptions
 from engine.spec.options import check as check_options
 
 if TYPE_CHECKING:
+    from engine.contracts.common import IdMap
     from engine.images.image import Image
+    from engine.plugins import Chosen
     from engine.spec.image import RunConfig
-    from engine.spec.runtime import Spec
+    from engine.spec.runtime import Linux, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,8 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
     log = engine.chosen("log", options.log_driver or settings.log_driver, options.log_opts)
     log.driver.sink_arguments()
     base = find_base(engine, options, storage.name)
+    ids = identities.proposed(engine, options)
+    _check_ids(options, ids, storage, runtime)
     check = healthcheck_of(options.health, base.config)
     record = Record(
         id=naming.new_id(),
@@ -89,6 +95,7 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
         runtime=runtime.name,
         log=log.name,
         options=options.to_plain(),
+        id_map=ids,
         labels=labels_of(options, base.config),
         health=check.to_plain() if check else None,
     )
@@ -103,9 +110,34 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
         files=files,
         joins=joining.resolve(engine, options),
         hidden=_hidden(engine, base),
+        ids=ids,
     )
     cgroup.driver.plan(record.id, spec["linux"]["resources"], parent=options.cgroup_parent)
     return Draft(record, options, base, spec, files, spec.get("hostname", known.hostname))
+
+
+def with_ids(draft: Draft, ids: IdMap | None) -> Draft:
+    """Return the draft with another identity map than it was made with."""
+    if ids is None or ids == draft.record.id_map:
+        return draft
+    linux: Linux = {**draft.spec["linux"], **id_mappings(ids)}
+    return replace(draft, record=replace(draft.record, id_map=ids), spec={**draft.spec, "linux": linux})
+
+
+def _check_ids(options: RunOptions, ids: IdMap | None, storage: Chosen, runtime: Chosen) -> None:
+    """Raise `Unsupported` for a user namespace that the drivers cannot give."""
+    if options.wishes()["user"] == HOST:
+        return
+    if RuntimeCapability.USER_NAMESPACE not in runtime.driver.capabilities:
+        raise Unsupported(
+            f"the runtime {runtime.name} cannot give a container a user namespace (user-namespace)",
+            fix="Use one that can (--runtime native), or leave out --userns.",
+        )
+    if identities.mapped(ids) is not None and StorageCapability.IDMAP not in storage.driver.capabilities:
+        raise Unsupported(
+            f"the storage driver {storage.name} cannot map the ids of its layers (idmap)",
+            fix="Use one that can (--storage overlay), or leave out --userns.",
+        )
 
 
 def find_base(engine: Engine, options: RunOptions, storage: str) -> Base:

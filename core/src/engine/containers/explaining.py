@@ -15,10 +15,11 @@ from typing import Any
 
 from engine.actions.base import Phase, Step, kind_of, of_phase
 from engine.actions.task import Task
-from engine.containers import drafting, planning
+from engine.containers import drafting, identities, planning
 from engine.containers.drafting import Draft
 from engine.containers.engine import Engine
 from engine.contracts.cgroup import CgroupPlan
+from engine.contracts.storage import Mount
 from engine.errors import Conflict, NotFound
 from engine.metadata import containers, images
 from engine.metadata.containers import Record
@@ -63,7 +64,7 @@ def explain(engine: Engine, options: RunOptions) -> Explanation:
     draft = drafting.draft(engine, options)
     record = draft.record
     _refuse_taken(engine, options.name)
-    mounts = engine.storage(record.storage).plan_mounts(record.id, draft.base.parents, lower=draft.base.lower)
+    mounts = _mounts(engine, draft)
     plan, cgroup = planning.make_plan(engine, record, draft.spec, mounts, attach=not options.detach)
     drivers = {kind: getattr(record, kind) for kind in ("storage", "cgroup", "runtime", "log")}
     stretches = (
@@ -71,6 +72,15 @@ def explain(engine: Engine, options: RunOptions) -> Explanation:
         *(one for one in _running(engine, plan, cgroup, record) if one.deeds),
     )
     return Explanation(record.id, record.name, options.image, drivers, stretches)
+
+
+def _mounts(engine: Engine, draft: Draft) -> Sequence[Mount]:
+    record, base = draft.record, draft.base
+    ids = identities.mapped(record.id_map)
+    plan = engine.storage(record.storage).plan_mounts
+    if ids is None:
+        return plan(record.id, base.parents, lower=base.lower)
+    return plan(record.id, base.parents, lower=base.lower, idmap=ids)
 
 
 def _refuse_taken(engine: Engine, name: str) -> None:

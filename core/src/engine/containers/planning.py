@@ -16,6 +16,7 @@ from engine.actions.task import Task
 from engine.containers import grouping, joining, programs, tracing
 from engine.containers.engine import Engine
 from engine.containers.telling import attributes_of
+from engine.contracts.storage import to_row
 from engine.metadata.containers import Record
 from engine.shim.plan import Plan
 from engine.spec.environment import merge_env
@@ -25,6 +26,7 @@ from engine.spec.options import RunOptions
 if TYPE_CHECKING:
     from engine.containers.passing import Passed
     from engine.contracts.cgroup import CgroupPlan
+    from engine.contracts.common import IdMap
     from engine.contracts.namespace import NamespacePlan
     from engine.contracts.storage import Mount
     from engine.spec.runtime import Spec
@@ -60,7 +62,7 @@ def make_plan(
     options = RunOptions.from_plain(record.options)
     directory = engine.layout.container(record.id)
     runtime = engine.runtime(record.runtime)
-    namespaces = plan_namespaces(engine, options, spec.get("hostname", ""))
+    namespaces = plan_namespaces(engine, options, spec.get("hostname", ""), record.id_map)
     resources = spec["linux"]["resources"]
     cgroup = engine.cgroup(record.cgroup).plan(record.id, resources, parent=options.cgroup_parent)
     arguments = dict(runtime.arguments())
@@ -121,9 +123,12 @@ def _health(engine: Engine, record: Record, spec: Spec) -> dict[str, Any] | None
     return health.settings_of(record.health, executing.request(engine, record, spec, wanted))
 
 
-def plan_namespaces(engine: Engine, options: RunOptions, hostname: str) -> NamespacePlan:
-    """Ask the namespace driver how to give the container what it chose, container names resolved to paths."""
-    choices = choose(options.wishes(), joining.resolve(engine, options), hostname, options.domainname)
+def plan_namespaces(engine: Engine, options: RunOptions, hostname: str, ids: IdMap | None) -> NamespacePlan:
+    """Ask the namespace driver how to give the container what it chose, container names resolved to paths.
+
+    ``ids`` is the identity map of a new user namespace.
+    """
+    choices = choose(options.wishes(), joining.resolve(engine, options), hostname, options.domainname, ids)
     plan: NamespacePlan = engine.chosen("namespace", engine.settings.namespace_driver).driver.plan(choices)
     return plan
 
@@ -135,8 +140,7 @@ def paths(*wanted: tuple[str, str]) -> list[str]:
 
 
 def _rootfs_step(record: Record, mounts: Sequence[Mount], target: str) -> Step:
-    rows = tuple((mount.fstype, mount.source, mount.options, mount.attributes) for mount in mounts)
-    return Step(Phase.PARENT_BEFORE, MountRootfs(target, rows), record.storage)
+    return Step(Phase.PARENT_BEFORE, MountRootfs(target, tuple(map(to_row, mounts))), record.storage)
 
 
 def _stdin(options: RunOptions) -> str:

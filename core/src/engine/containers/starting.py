@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from engine.containers import client, failing, planning, recover, status, stopping, tracing, wanting
+from engine.containers import (
+    client,
+    failing,
+    identities,
+    planning,
+    recover,
+    status,
+    stopping,
+    tracing,
+    wanting,
+)
 from engine.containers.engine import Engine
 from engine.containers.planning import FIRST_RUN, Before
 from engine.containers.telling import tell_observers
@@ -24,6 +35,7 @@ from engine.spec.options import RunOptions
 if TYPE_CHECKING:
     from engine.containers.passing import Passed
     from engine.contracts.cgroup import CgroupPlan
+    from engine.contracts.storage import Mount
     from engine.spec.runtime import Spec
 
 
@@ -110,7 +122,8 @@ def _hand_over(
     """Have the shim do what the plan says; return the record as saved, and the init's pid."""
     directory = engine.layout.container(record.id)
     spec = read_spec(engine, record)
-    mounts = engine.storage(record.storage).mounts(record.id)
+    record = replace(record, id_map=identities.of_run(engine, record))
+    mounts = _mounts(engine, record)
     plan, cgroup = planning.make_plan(
         engine, record, spec, mounts, attach=attach, passed=passed, before=before or FIRST_RUN
     )
@@ -163,6 +176,13 @@ def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupP
             shim.connection.sendall(protocol.frame(protocol.ERROR, json.dumps(error.to_plain()).encode()))
         else:
             shim.connection.sendall(protocol.control({"unit": "made"}))
+
+
+def _mounts(engine: Engine, record: Record) -> Sequence[Mount]:
+    """Return the storage driver's mounts of a container that is about to run."""
+    ids = identities.mapped(record.id_map)
+    driver = engine.storage(record.storage)
+    return driver.mounts(record.id) if ids is None else driver.mounts(record.id, idmap=ids)
 
 
 def read_spec(engine: Engine, record: Record) -> Spec:

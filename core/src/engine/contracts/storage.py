@@ -42,6 +42,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.actions.rootfs import MountRow
 from engine.contracts.common import IdMap, Probe
 from engine.errors import Unsupported
 
@@ -52,7 +53,8 @@ class Capability(StrEnum):
     HOST_LOWER = "host-lower"
     """``prepare(lower=PATH)``: a directory of the machine (``/``) as the read-only lower of a snapshot."""
     IDMAP = "idmap"
-    """``mounts(idmap=…)``: layers appear owned by the mapped ids."""
+    """``mounts(idmap=…)``: layers appear owned by the mapped ids, and what those write is stored with the ids on disk.
+    Nothing is copied or changed for it: containers with different maps share layers."""
     QUOTA = "quota"
     """``prepare(size=…)``: the writable layer holds at most so many bytes."""
     PARALLEL_UNPACK = "parallel-unpack"
@@ -67,7 +69,8 @@ class Mount(NamedTuple):
     ``options``     (key, value) pairs in order, as fsconfig(2) takes them: ``("lowerdir+", "/a")`` may repeat; a flag
                     has the value ``""``
     ``attributes``  per-mount attributes: "ro", "nosuid", "nodev", "noexec"
-    ``idmap``       the identity map for the mount itself (a bind of a btrfs subvolume), where the file system can
+    ``idmap``       its files belong to the ids that this identity map has outside for those on disk: a bind's own, and
+                    an overlay's by its layers, which are mapped each (upper and work directory as one mount)
     """
 
     fstype: str
@@ -75,6 +78,12 @@ class Mount(NamedTuple):
     options: tuple[tuple[str, str], ...] = ()
     attributes: tuple[str, ...] = ()
     idmap: IdMap | None = None
+
+
+def to_row(mount: Mount) -> MountRow:
+    """Return the mount as the plain data of `engine.actions.rootfs.MountRootfs`."""
+    maps = None if mount.idmap is None else tuple(tuple((*row,) for row in rows) for rows in mount.idmap)
+    return mount.fstype, mount.source, mount.options, mount.attributes, maps  # type: ignore[return-value]
 
 
 class Whiteouts(StrEnum):
@@ -191,7 +200,9 @@ class StorageDriver(ABC):
         a committed snapshot: that is mounted through a view.
         """
 
-    def plan_mounts(self, key: str, parents: Sequence[str], *, lower: Path | None = None) -> tuple[Mount, ...]:
+    def plan_mounts(
+        self, key: str, parents: Sequence[str], *, lower: Path | None = None, idmap: IdMap | None = None
+    ) -> tuple[Mount, ...]:
         """Return what `mounts` will answer for ``key`` once it is prepared over ``parents``, or over ``lower``.
 
         ``parents`` are the committed snapshots below, nearest first, those that are not unpacked yet among them. Pure:

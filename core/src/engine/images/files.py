@@ -13,7 +13,9 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from engine.contracts.common import IdMap
 from engine.errors import EngineError
+from engine.images import owners
 from engine.images.attributes import carried
 from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, fd_path, openat2
 from engine.spec.tarheader import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarEntry
@@ -56,11 +58,13 @@ class FileReader:
     """Reads files below ``root_fd``, which stays the caller's. Paths are below the root, without a leading slash.
 
     With ``name``, the root itself has that name in the archive, and what is below it begins so. A file with several
-    links is one entry and then links to it. Sockets are left out, as in every archive.
+    links is one entry and then links to it. Sockets are left out, as in every archive. ``ids`` is the identity map of a
+    running container whose files these are: entries have the ids inside.
     """
 
-    def __init__(self, root_fd: int, name: str = "") -> None:
+    def __init__(self, root_fd: int, name: str = "", *, ids: IdMap | None = None) -> None:
         self._root_fd = root_fd
+        self._ids = ids
         self._name = name
         self._links: dict[tuple[int, int], bytes] = {}
 
@@ -137,16 +141,21 @@ class FileReader:
         name = self._named(path)
         size = status.st_size if kind == REGULAR else 0
         device = status.st_rdev if kind in (CHAR, BLOCKDEV) else 0
+        uid, gid = owners.inside(self._ids, status.st_uid, status.st_gid)
         entry = TarEntry(
-            name + b"/" if kind == DIRECTORY else name, kind, stat.S_IMODE(status.st_mode), status.st_uid,
-            status.st_gid, size, size, status.st_mtime_ns, major=os.major(device), minor=os.minor(device),
+            name + b"/" if kind == DIRECTORY else name, kind, stat.S_IMODE(status.st_mode), uid, gid,
+            size, size, status.st_mtime_ns, major=os.major(device), minor=os.minor(device),
             link=os.fsencode(os.readlink("", dir_fd=handle)) if kind == SYMLINK else b"",
-            xattrs=_xattrs(handle) if kind in (REGULAR, DIRECTORY) else (),
+            xattrs=self._xattrs(handle) if kind in (REGULAR, DIRECTORY) else (),
         )  # fmt: skip
         if kind == DIRECTORY or status.st_nlink == 1:
             return entry
         first = self._links.setdefault((status.st_dev, status.st_ino), name)
         return entry if first == name else entry._replace(kind=LINK, link=first, size=0, stored=0, xattrs=())
+
+    def _xattrs(self, handle: int) -> tuple[tuple[bytes, bytes], ...]:
+        found = _xattrs(handle)
+        return tuple((name, owners.attribute_inside(self._ids, name, value)) for name, value in found)
 
     def _named(self, path: str) -> bytes:
         return os.fsencode("/".join(part for part in (self._name, path) if part) or ".")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from engine.contracts.common import IdMap
 from engine.contracts.storage import Change, ChangeKind
 from engine.errors import ImageError
 from engine.images.files import FileReader
@@ -19,13 +20,14 @@ from engine.spec.tarwriter import END, header
 _WHITEOUT = os.fsdecode(PREFIX)
 
 
-def layer(root_fd: int, changes: Iterable[Change]) -> Iterator[bytes]:
+def layer(root_fd: int, changes: Iterable[Change], *, ids: IdMap | None = None) -> Iterator[bytes]:
     """Yield the uncompressed archive of these changes, each directory's before what is in it; a path may vanish.
 
-    Directories above a change have their entries too: without one, other engines make them up. Raises `ImageError` for
-    a file that bears a whiteout's name, which a layer cannot hold.
+    ``ids`` is the identity map of a running container, as in `FileReader`. Directories above a change have entries too:
+    without one, other engines make them up. Raises `ImageError` for a file that bears a whiteout's name, which a layer
+    cannot hold.
     """
-    reader = FileReader(root_fd)
+    reader = FileReader(root_fd, ids=ids)
     known: set[str] = {""}
     for change in changes:
         path = change.path.lstrip("/")

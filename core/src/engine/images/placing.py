@@ -15,7 +15,9 @@ import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from engine.contracts.common import IdMap
 from engine.errors import Conflict, ImageError
+from engine.images import owners
 from engine.images.attributes import carried
 from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 from engine.spec.tarheader import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarEntry
@@ -38,13 +40,16 @@ class Placer:
 
     ``owner`` None keeps the entries' owners. ``plain`` is for places outside of containers: devices are left out, which
     `skipped` then names, and so are set-user-ID bits and extended attributes. Directories that are there already stay
-    as they are. A sparse entry is placed with its data alone read, the holes kept.
+    as they are. A sparse entry is placed with its data alone read, the holes kept. ``ids`` is the identity map of a
+    running container whose directory it is: owners are those inside. Then the caller must act on files as its root
+    (`engine.linux.fsids`), since nobody else may make any.
     """
 
-    def __init__(self, directory_fd: int, *, owner: Owner | None, plain: bool) -> None:
+    def __init__(self, directory_fd: int, *, owner: Owner | None, plain: bool, ids: IdMap | None = None) -> None:
         self._directory = directory_fd
         self._owner = owner
         self._plain = plain
+        self._ids = ids
         self._times: dict[bytes, int] = {}
         self.skipped: list[str] = []
 
@@ -141,11 +146,14 @@ class Placer:
 
     def _describe(self, fd: int, entry: TarEntry) -> None:
         """Give an open file its owner, mode and attributes; the owner first, which takes special bits away."""
-        os.fchown(fd, *(self._owner or (entry.uid, entry.gid)))
+        os.fchown(fd, *self._owner_of(entry))
         os.fchmod(fd, entry.mode & (0o777 if self._plain else 0o7777))
         for key, value in () if self._plain else entry.xattrs:
             if carried(key):
-                os.setxattr(fd, key, value)
+                os.setxattr(fd, key, owners.attribute_outside(self._ids, key, value))
+
+    def _owner_of(self, entry: TarEntry) -> tuple[int, int]:
+        return owners.outside(self._ids, *(self._owner or (entry.uid, entry.gid)))
 
     def _link(self, entry: TarEntry, parent: int, name: bytes) -> None:
         above, _, target = _normal(entry.link).rpartition(b"/")
@@ -162,7 +170,7 @@ class Placer:
             os.mkfifo(name, 0o600, dir_fd=parent)
         else:
             os.mknod(name, _DEVICES[entry.kind] | 0o600, os.makedev(entry.major, entry.minor), dir_fd=parent)
-        os.chown(name, *(self._owner or (entry.uid, entry.gid)), dir_fd=parent, follow_symlinks=False)
+        os.chown(name, *self._owner_of(entry), dir_fd=parent, follow_symlinks=False)
         if entry.kind != SYMLINK:
             handle = openat2(parent, os.fsdecode(name), os.O_PATH | os.O_NOFOLLOW, resolve=_STRICT)
             try:

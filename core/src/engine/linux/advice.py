@@ -24,7 +24,7 @@ _BY_CALL = {
     "seccomp": "Try --security-opt seccomp=unconfined to see whether the profile is the cause.",
     "capability": "Take the capability out of --cap-add, or run the engine with it.",
     "rlimit": "Ask for no more than the machine's own limit (`ulimit -H -a`), or run the engine with CAP_SYS_RESOURCE.",
-    "identity": "Look at --user, and at the identity map of the user namespace.",
+    "setuid": "Look at --user, and at the identity map of the user namespace.",
     "open": "Look at what the image has at that place (`engine run --rm IMAGE ls -la /`).",
 }
 _OTHER = "Run it as `engine --debug ...` for more, and `engine info` for what this machine has."

@@ -12,6 +12,7 @@ import sqlite3
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from engine.contracts.common import IdMap, IdMapping
 from engine.errors import Conflict, NotFound
 from engine.linux.processes import Identity
 
@@ -28,6 +29,15 @@ SCHEMA = (
     ) WITHOUT ROWID""",
     "CREATE INDEX containers_by_image ON containers (image)",
 )
+ID_RANGES = (
+    """CREATE TABLE id_ranges (
+        container TEXT NOT NULL,
+        first INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        PRIMARY KEY (container, first, size)
+    ) WITHOUT ROWID""",
+)
+"""The table of `engine.metadata.id_ranges`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,9 @@ class Record:
     ``finished`` are nanoseconds since the epoch (0: never), ``finished`` that of the run before the last start;
     ``restarts`` counts how often the engine started it again since a user did. ``storage``, ``cgroup``, ``runtime`` and
     ``log`` name the drivers that serve it, chosen once. ``options`` is `engine.spec.options.RunOptions` as plain data,
-    ``asked`` the resources as asked; ``health`` is `engine.spec.health.Healthcheck` as plain data, None without one.
+    ``applied`` the limits as the kernel holds them; ``health`` is `engine.spec.health.Healthcheck` as plain data, None
+    without one. ``id_map`` is that of the user namespace, None when that is the engine's own; that of a container which
+    joins another's is looked at anew at each start.
     """
 
     id: str
@@ -54,6 +66,7 @@ class Record:
     started: int = 0
     finished: int = 0
     restarts: int = 0
+    id_map: IdMap | None = None
     labels: dict[str, str] = field(default_factory=dict)
     applied: dict[str, str] = field(default_factory=dict)
     health: dict[str, Any] | None = None
@@ -99,7 +112,8 @@ def rename(connection: sqlite3.Connection, record: Record) -> None:
 
 
 def delete(connection: sqlite3.Connection, container_id: str) -> bool:
-    """Forget a container; tell whether it was there."""
+    """Forget a container, and whose ids it had; tell whether it was there."""
+    connection.execute("DELETE FROM id_ranges WHERE container=?", (container_id,))
     return connection.execute("DELETE FROM containers WHERE id=?", (container_id,)).rowcount > 0
 
 
@@ -154,4 +168,7 @@ def _encode(record: Record) -> str:
 def _decode(row: tuple[str, str, str, Phase, str | None, str]) -> Record:
     container_id, name, image, phase, worker, record = row
     who = None if worker is None else Identity(*json.loads(worker))
-    return Record(id=container_id, name=name, image=image, phase=phase, worker=who, **json.loads(record))
+    data = json.loads(record)
+    if data.get("id_map") is not None:
+        data["id_map"] = IdMap(*(tuple(IdMapping(*row) for row in rows) for rows in data["id_map"]))
+    return Record(id=container_id, name=name, image=image, phase=phase, worker=who, **data)

@@ -18,7 +18,10 @@ from engine.metadata.transactions import CHECK, transaction
 FILE = "engine.db"
 _BUSY_SECONDS = 30.0
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((*containers.SCHEMA, *images.SCHEMA),)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (*containers.SCHEMA, *images.SCHEMA),
+    containers.ID_RANGES,
+)
 """Statements that lead from each version of the schema (its index) to the next; never edited once released."""
 
 
@@ -34,7 +37,7 @@ class Store:
         name, uri = (_to_read(path), True) if reading else (str(path), False)
         try:
             self.connection = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
-            self._prepare()
+            self._prepare(reading=reading)
         except sqlite3.Error as error:
             raise EngineError(
                 f"cannot open the engine's store {path}: {error}",
@@ -55,7 +58,7 @@ class Store:
         """Run a write transaction: see `engine.metadata.transactions`."""
         return transaction(self.connection)
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, reading: bool) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise StateError(
@@ -64,6 +67,8 @@ class Store:
             )
         self.connection.execute("PRAGMA synchronous=NORMAL")
         if version < len(MIGRATIONS):
+            if reading:
+                self.connection = _copied(self.connection)
             # No effect on a store in memory, which is what one that is read and not there becomes.
             self.connection.execute("PRAGMA journal_mode=WAL")
             self._migrate()
@@ -75,6 +80,14 @@ class Store:
                 for statement in statements:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+
+
+def _copied(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy in memory, which may be migrated when the file may not be."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    connection.backup(copy)
+    connection.close()
+    return copy
 
 
 def _to_read(path: Path) -> str:

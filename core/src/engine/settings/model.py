@@ -41,6 +41,14 @@ def _plugin_name(name: str) -> str:
     return name
 
 
+def _id_range(text: str) -> str:
+    first, colon, count = text.partition(":")
+    numbers = first.isascii() and first.isdecimal() and count.isascii() and count.isdecimal()
+    if colon and not (numbers and int(first) > 0 and int(count) > 0 and int(first) + int(count) < 1 << 32):
+        raise ValueError("must be FIRST:COUNT, ids of the host without 0, or the name of a user")
+    return text
+
+
 def _no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number")
@@ -57,6 +65,7 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_plugin_name)]
 Kind = Literal["cgroup", "log", "namespace", "runtime", "storage", "transport"]
 Text = Annotated[str, BeforeValidator(_text)]
+IdRange = Annotated[str, AfterValidator(_id_range)]
 Seconds = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0)]
 
 
@@ -77,6 +86,7 @@ class SettingsModel(BaseSettings):
     log_driver: Name
     cgroup_parent: str
     stop_timeout: Seconds
+    userns_range: IdRange
     options: dict[Kind, dict[Name, dict[str, Text]]]
 
 

@@ -28,6 +28,8 @@ class Settings(NamedTuple):
     ``cgroup_driver``, ``runtime``, ``namespace_driver``, ``log_driver``  the others, in the same way
     ``cgroup_parent``  the cgroup or slice that holds the containers; "" for the cgroup driver's own choice
     ``stop_timeout``   seconds between the stop signal and SIGKILL
+    ``userns_range``   the host's ids that containers may be given: ``FIRST:COUNT``, or a user with subordinate ids; ""
+                       for those of the user engine or containers, or else a range that nobody uses
     ``options``        each driver's own, by kind and driver
     ``origins``        where each field came from: "default", a file, an environment variable, "command line"
     """
@@ -42,6 +44,7 @@ class Settings(NamedTuple):
     log_driver: str = "auto"
     cgroup_parent: str = ""
     stop_timeout: int = 10
+    userns_range: str = ""
     options: Options = MappingProxyType({})
     origins: Mapping[str, str] = MappingProxyType({})
 

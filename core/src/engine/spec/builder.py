@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from engine.contracts.common import IdMap
 from engine.contracts.namespace import Choice
 from engine.spec import command
 from engine.spec.defaults import MASKED_PATHS, OCI_VERSION, READONLY_PATHS, STOP_SIGNAL_ANNOTATION
 from engine.spec.devices import nodes_for
 from engine.spec.facts import ALL_DEVICES, NO_FILES, ContainerFiles, HostFacts
+from engine.spec.idmaps import oci_rows
 from engine.spec.image import RunConfig
 from engine.spec.isolation import choose, oci_namespaces
 from engine.spec.mounts import mounts_of
@@ -37,6 +39,7 @@ def build(
     files: ContainerFiles = NO_FILES,
     joins: Mapping[str, str] | None = None,
     hidden: Sequence[str] = (),
+    ids: IdMap | None = None,
 ) -> Spec:
     """Return the specification of one container.
 
@@ -45,11 +48,12 @@ def build(
     :param rootfs_path: ``root.path``.
     :param files: host paths of the files made for it.
     :param joins: kind to path for every namespace of another container (`isolation.joined_containers`).
+    :param ids: the identity map of a user namespace of its own.
     :param hidden: paths inside to mask in any case: the engine's own root and state where the image is the host's.
 
     Raises `InvalidInput` for what contradicts itself, the image or the machine.
     """
-    choices = choices_of(options, facts, id, joins or {})
+    choices = choices_of(options, facts, id, joins or {}, ids)
     hostname = command.hostname_of(options, facts, id)
     spec: Spec = {
         "ociVersion": OCI_VERSION,
@@ -66,9 +70,12 @@ def build(
     return spec
 
 
-def choices_of(options: RunOptions, facts: HostFacts, container_id: str, joins: Mapping[str, str]) -> dict[str, Choice]:
+def choices_of(
+    options: RunOptions, facts: HostFacts, container_id: str, joins: Mapping[str, str], ids: IdMap | None = None
+) -> dict[str, Choice]:
     """Return what the namespace drivers are asked for; ``linux.namespaces`` of the specification says the same."""
-    return choose(options.wishes(), joins, command.hostname_of(options, facts, container_id), options.domainname)
+    hostname = command.hostname_of(options, facts, container_id)
+    return choose(options.wishes(), joins, hostname, options.domainname, ids)
 
 
 def _process(options: RunOptions, image: RunConfig, facts: HostFacts, hostname: str) -> Process:
@@ -117,8 +124,7 @@ def _linux(options: RunOptions, facts: HostFacts, choices: Mapping[str, Choice],
     }
     rows = getattr(choices["user"], "id_map", None)
     if rows is not None:
-        linux["uidMappings"] = [{"containerID": row[0], "hostID": row[1], "size": row[2]} for row in rows.uids]
-        linux["gidMappings"] = [{"containerID": row[0], "hostID": row[1], "size": row[2]} for row in rows.gids]
+        linux.update(id_mappings(rows))
     seccomp = options.security.seccomp
     if isinstance(seccomp, Mapping):
         linux["seccomp"] = seccomp  # type: ignore[typeddict-item]  # checked for its form when it was read
@@ -127,6 +133,11 @@ def _linux(options: RunOptions, facts: HostFacts, choices: Mapping[str, Choice],
 
         linux["seccomp"] = default_profile(frozenset(_capabilities(options, facts)), facts.architecture)
     return linux
+
+
+def id_mappings(ids: IdMap) -> Linux:
+    """Return the part of the linux object that says an identity map."""
+    return {"uidMappings": oci_rows(ids.uids), "gidMappings": oci_rows(ids.gids)}
 
 
 def _protects(options: RunOptions) -> bool:

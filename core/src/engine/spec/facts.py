@@ -15,6 +15,7 @@ from engine.linux import capabilities
 from engine.spec.devices import all_devices, find_block, find_devices
 from engine.spec.options import RATES, RunOptions
 from engine.spec.runtime import DeviceNode
+from engine.spec.volumes import MountRequest
 
 ALL_DEVICES = "/dev"
 INITS = (
@@ -107,24 +108,33 @@ def _read(path: str) -> str:
         return ""
 
 
-def prepare_sources(options: RunOptions) -> None:
-    """Make what ``-v`` promises to make and refuse what ``--mount`` needs and is not there.
-
-    Runs in the command's process, as the user who typed it, before anything of the container is made. A directory that
-    was made stays, as Docker has it: it is the user's, and there may be data in it.
-    """
-    for mount in options.mounts:
-        if mount.kind != "bind" or os.path.exists(mount.source):
-            continue
+def check_sources(options: RunOptions) -> None:
+    """Refuse what ``--mount`` needs and is not there. In the command's process, before anything is made."""
+    for mount in _missing(options):
         if not mount.create:
             raise InvalidInput(
                 f"--mount: the source {mount.source} does not exist on the host",
                 fix=f"Make it (mkdir {mount.source}), or use -v, which does.",
             )
+
+
+def make_sources(options: RunOptions, owner: tuple[int, int]) -> None:
+    """Make the directories that ``-v`` promises to make; they are the container's root's, ``owner`` its host's ids.
+
+    Runs in the command's process, as the user who typed it. A directory that was made stays, as Docker has it: it is
+    the user's, and there may be data in it.
+    """
+    for mount in _missing(options):
         try:
             os.makedirs(mount.source, mode=0o755, exist_ok=True)
+            if owner != (0, 0) and not {"idmap", "ridmap"} & set(mount.options):
+                os.chown(mount.source, *owner)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise InvalidInput(
                 f"-v: the source {mount.source} cannot be made: {reason}", fix="Name a directory that exists."
             ) from error
+
+
+def _missing(options: RunOptions) -> list[MountRequest]:
+    return [mount for mount in options.mounts if mount.kind == "bind" and not os.path.exists(mount.source)]

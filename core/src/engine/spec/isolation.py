@@ -1,4 +1,4 @@
-"""Which namespaces a container gets: ``--network --pid --ipc --uts --cgroupns --namespace`` and their defaults.
+"""Which namespaces a container gets: ``--network --pid --ipc --uts --cgroupns --userns --namespace``, the defaults.
 
 A *wish* is the normalised text of one kind: "new", "host", "container:NAME" or the absolute path of a namespace file.
 Pure; raises `InvalidInput` and `Unsupported`. What a wish means to a driver is `engine.contracts.namespace.Choice`.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from engine.contracts.common import IdMap, IdMapping
+from engine.contracts.common import IdMap
 from engine.contracts.namespace import Choice, Host, Join, New
 from engine.errors import InvalidInput, Unsupported
 from engine.linux.namespaces import KINDS
@@ -17,15 +17,14 @@ from engine.spec.runtime import Namespace
 
 NEW, HOST = "new", "host"
 CONTAINER = "container:"
+MAP = "map:"
+"""Begins a mode of ``--userns`` that says the identity map itself: `engine.spec.idmaps`."""
 DEFAULTS: Mapping[str, str] = {
     "mount": NEW, "uts": NEW, "ipc": NEW, "pid": NEW, "net": NEW, "user": HOST, "cgroup": NEW, "time": HOST,
 }  # fmt: skip
 """What a kind is without a word of the user: all that isolate at no cost to what runs inside."""
 OCI_TYPES: Mapping[str, str] = {kind: "network" if kind == "net" else kind for kind in KINDS}
 """Our kinds to ``linux.namespaces[].type``."""
-WHOLE_RANGE = IdMapping(0, 0, (1 << 32) - 1)
-"""Every id as itself. A user namespace with it takes no file's owner away and yet leaves the container without power
-over anything outside it: capabilities count only in the namespace they were given in (user_namespaces(7))."""
 _ALIASES = {"mnt": "mount", "network": "net"}
 _MODES = {
     "--network": ("net", {"none": NEW, HOST: HOST}),
@@ -33,6 +32,7 @@ _MODES = {
     "--ipc": ("ipc", {"private": NEW, "shareable": NEW, HOST: HOST}),
     "--uts": ("uts", {"private": NEW, HOST: HOST}),
     "--cgroupns": ("cgroup", {"private": NEW, HOST: HOST}),
+    "--userns": ("user", {"private": NEW, "auto": NEW, HOST: HOST}),
 }
 
 
@@ -45,7 +45,13 @@ def parse_mode(flag: str, text: str) -> str:
         return words[text]
     if text.startswith(CONTAINER) and len(text) > len(CONTAINER):
         return text
-    known = ", ".join([*words, f"{CONTAINER}NAME"])
+    if flag == "--userns" and text.startswith(MAP):
+        from engine.spec.idmaps import parse_rows  # for this case alone
+
+        parse_rows(text.removeprefix(MAP).split(","), flag)
+        return NEW
+    more = [f"{MAP}CONTAINER:HOST:SIZE"] if flag == "--userns" else []
+    known = ", ".join([*words, f"{CONTAINER}NAME", *more])
     if flag == "--network" and text in {"bridge", "default"}:
         raise Unsupported(f"{flag} {text}: no network driver is installed", fix="Use --network none or --network host.")
     raise refusal(flag, text, f"is not one of {known}", next(iter(words)))
@@ -96,23 +102,29 @@ def joined_containers(wishes: Mapping[str, str]) -> dict[str, str]:
 
 
 def choose(
-    wishes: Mapping[str, str], joins: Mapping[str, str], hostname: str, domainname: str = ""
+    wishes: Mapping[str, str],
+    joins: Mapping[str, str],
+    hostname: str,
+    domainname: str = "",
+    ids: IdMap | None = None,
 ) -> dict[str, Choice]:
     """Return what the namespace drivers are asked for, for every kind.
 
-    ``joins`` maps each kind of `joined_containers` to the path of that container's namespace.
+    ``joins`` maps each kind of `joined_containers` to the path of that container's namespace; ``ids`` is the map of a
+    new user namespace.
     """
-    return {kind: _choice(kind, wish, joins, New(hostname, domainname)) for kind, wish in wishes.items()}
+    own = New(hostname, domainname, ids)
+    return {kind: _choice(kind, wish, joins, own) for kind, wish in wishes.items()}
 
 
-def _choice(kind: str, wish: str, joins: Mapping[str, str], names: New) -> Choice:
+def _choice(kind: str, wish: str, joins: Mapping[str, str], own: New) -> Choice:
     if wish == HOST:
         return Host()
     if wish != NEW:
         return Join(joins[kind] if wish.startswith(CONTAINER) else wish)
     if kind == "uts":
-        return names
-    return New(id_map=IdMap((WHOLE_RANGE,), (WHOLE_RANGE,))) if kind == "user" else New()
+        return own._replace(id_map=None)
+    return New(id_map=own.id_map) if kind == "user" else New()
 
 
 def oci_namespaces(choices: Mapping[str, Choice]) -> list[Namespace]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from engine.spec.defaults import INIT_TARGET, SHM_SIZE, default_mounts
 from engine.spec.facts import ContainerFiles, HostFacts
 from engine.spec.image import RunConfig
+from engine.spec.isolation import HOST
 from engine.spec.options import RunOptions
 from engine.spec.runtime import SpecMount
 from engine.spec.volumes import MountRequest
@@ -37,14 +38,16 @@ def _replaced(target: str, asked: Iterable[str]) -> bool:
 
 def _files(options: RunOptions, facts: HostFacts, files: ContainerFiles) -> list[SpecMount]:
     in_etc = {"/etc/hosts": files.hosts, "/etc/hostname": files.hostname, "/etc/resolv.conf": files.resolv_conf}
-    mounts = [_bind(target, source, "rw") for target, source in in_etc.items() if source]
+    # The engine's files, which are root's, are the container's root's as well.
+    mapped = () if options.wishes()["user"] == HOST else ("ridmap",)
+    mounts = [_bind(target, source, "rw", *mapped) for target, source in in_etc.items() if source]
     if options.init and facts.init:
         mounts.append(_bind(INIT_TARGET, facts.init, "ro"))
     return mounts
 
 
-def _bind(target: str, source: str, access: str) -> SpecMount:
-    return {"destination": target, "type": "bind", "source": source, "options": ["rbind", "rprivate", access]}
+def _bind(target: str, source: str, access: str, *more: str) -> SpecMount:
+    return {"destination": target, "type": "bind", "source": source, "options": ["rbind", "rprivate", access, *more]}
 
 
 def _asked(request: MountRequest) -> SpecMount:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
+from engine.contracts.common import IdMap, IdMapping
 from engine.errors import InvalidInput, StateError
 from engine.spec.defaults import STOP_SIGNAL_ANNOTATION
 from engine.spec.devices import DeviceRate, DeviceRequest
-from engine.spec.isolation import CONTAINER, combine, parse_mode
+from engine.spec.isolation import CONTAINER, HOST, combine, parse_mode
 from engine.spec.restart_policy import NEVER, RestartPolicy
 from engine.spec.security import PLAIN, SecurityOptions
 from engine.spec.ulimits import Ulimit
@@ -59,7 +60,8 @@ class RunOptions:
     ``cpu_period``, ``cpu_quota``, ``cpu_rt_period``, ``cpu_rt_runtime``  microseconds
     ``cgroup_conf``   files of cgroup v2 to what is written there; several lines for several devices
     ``device_cgroup_rules``  as typed, "c 1:3 rwm"
-    ``network``, ``pid``, ``ipc``, ``uts``, ``cgroupns``  as typed; ``namespaces``: kind to wish of ``--namespace``
+    ``network``, ``pid``, ``ipc``, ``uts``, ``cgroupns``, ``userns``  as typed; ``namespaces``: kind to wish of
+                      ``--namespace``; ``uidmap``, ``gidmap``: rows of the user namespace's identity map
     ``stop_timeout``  seconds between the stop signal and the kill; -1 waits for ever
     ``timeout``       seconds after which the container is stopped
     ``pull``          when to pull the image: `PULL_ALWAYS`, `PULL_MISSING`, `PULL_NEVER`
@@ -127,6 +129,9 @@ class RunOptions:
     ipc: str = ""
     uts: str = ""
     cgroupns: str = ""
+    userns: str = ""
+    uidmap: tuple[IdMapping, ...] = ()
+    gidmap: tuple[IdMapping, ...] = ()
     namespaces: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -145,9 +150,16 @@ class RunOptions:
 
     def wishes(self) -> dict[str, str]:
         """Return what is asked of each namespace kind (see `engine.spec.isolation`). Raises `InvalidInput`."""
+        userns = self.userns or ("private" if self.uidmap or self.gidmap else "")
         typed = {"--network": self.network, "--pid": self.pid, "--ipc": self.ipc, "--uts": self.uts,
-                 "--cgroupns": self.cgroupns}  # fmt: skip
+                 "--cgroupns": self.cgroupns, "--userns": userns}  # fmt: skip
         return combine({flag: parse_mode(flag, text) for flag, text in typed.items()}, self.namespaces)
+
+    def id_map(self) -> IdMap | None:
+        """Return the identity map that was asked for by its rows, or None."""
+        from engine.spec.idmaps import explicit  # for containers with a user namespace alone
+
+        return explicit(self.userns, self.uidmap, self.gidmap)
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready data; what has its default is left out."""
@@ -177,7 +189,8 @@ _DEFAULTS: Mapping[str, Any] = {
 RATES = ("blkio_weight_device", "device_read_bps", "device_write_bps", "device_read_iops", "device_write_iops")
 """Fields with a row for each block device."""
 _ROWS: Mapping[str, Any] = {
-    "mounts": MountRequest, "devices": DeviceRequest, "ulimits": Ulimit, **dict.fromkeys(RATES, DeviceRate),
+    "mounts": MountRequest, "devices": DeviceRequest, "ulimits": Ulimit, "uidmap": IdMapping, "gidmap": IdMapping,
+    **dict.fromkeys(RATES, DeviceRate),
 }  # fmt: skip
 
 
@@ -210,6 +223,7 @@ def check(options: RunOptions) -> None:
     _check_memory(options)
     _check_processors(options)
     _check_names(options)
+    _check_ids(options)
     _check_health(options.health)
     _check_end(options)
     check_targets(options.mounts)
@@ -332,6 +346,24 @@ def _check_names(options: RunOptions) -> None:
         )
     for name in options.sysctls:
         _check_sysctl(name, wishes)
+
+
+def _check_ids(options: RunOptions) -> None:
+    user = options.wishes()["user"]
+    if options.userns and (options.uidmap or options.gidmap):
+        raise InvalidInput("--userns and --uidmap or --gidmap both say which ids", fix="Leave one of them out.")
+    if user == HOST:
+        mapped = [mount.target for mount in options.mounts if {"idmap", "ridmap"} & set(mount.options)]
+        if mapped:
+            raise InvalidInput(
+                f"the mount at {mapped[0]} is to have its ids mapped (idmap), and the container has the host's ids",
+                fix="Leave out idmap, or give --userns private.",
+            )
+    elif options.privileged:
+        raise InvalidInput(
+            "--privileged gives the privileges of the host's root, which root of a user namespace never has",
+            fix="Use --cap-add ALL for all those of the namespace, or --userns host.",
+        )
 
 
 _SYSCTL_KINDS: Mapping[str, str] = {

@@ -75,12 +75,14 @@ class Root(TypedDict, total=False):
 
 
 class SpecMount(TypedDict, total=False):
-    """One of mounts, in order. ``options`` are mount(8)'s words."""
+    """One of mounts, in order. ``options`` are mount(8)'s words. With mappings the ids of its files are mapped."""
 
     destination: str
     type: str
     source: str
     options: list[str]
+    uidMappings: list[IdMappingRow]
+    gidMappings: list[IdMappingRow]
 
 
 class Namespace(TypedDict, total=False):

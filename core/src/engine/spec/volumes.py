@@ -61,19 +61,22 @@ def parse_volume(text: str) -> MountRequest:
 
 
 def _bind_options(words: Iterable[str], flag: str, text: str) -> tuple[str, ...]:
-    """Return mount options for the third part of ``-v``: "ro" and "rw", one propagation, "nocopy" and "z" refused.
+    """Return mount options for the third part of ``-v``: "ro" and "rw", one propagation, "idmap"; others are refused.
 
     Read-only holds for what is mounted below the source too (``rro``, runtime-spec config.md, "Linux mount options").
     """
     access, propagation = "rw", "rprivate"
+    mapped: tuple[str, ...] = ()
     for word in words:
         if word in {"ro", "rw"}:
             access = "rro" if word == "ro" else word
         elif word in PROPAGATIONS:
             propagation = word
+        elif word == "idmap":
+            mapped = ("ridmap",)
         else:
             raise _bind_word(word, flag, text)
-    return ("rbind", propagation, access)
+    return ("rbind", propagation, access, *mapped)
 
 
 def _bind_word(word: str, flag: str, text: str) -> InvalidInput | Unsupported:
@@ -85,16 +88,19 @@ def _bind_word(word: str, flag: str, text: str) -> InvalidInput | Unsupported:
     if word in {"z", "Z"}:
         return Unsupported(f"{flag} {text!r}: SELinux relabelling ({word}) is not supported", fix=f"Leave out {word}.")
     return refusal(
-        flag, text, f"has the option {word!r}, which is none of ro, rw, {', '.join(PROPAGATIONS)}", _VOLUME_EXAMPLE
+        flag,
+        text,
+        f"has the option {word!r}, which is none of ro, rw, idmap, {', '.join(PROPAGATIONS)}",
+        _VOLUME_EXAMPLE,
     )
 
 
 _NAMES = {
     "type": "type", "source": "source", "src": "source", "target": "target", "destination": "target", "dst": "target",
     "readonly": "readonly", "ro": "readonly", "bind-propagation": "propagation", "bind-nonrecursive": "nonrecursive",
-    "tmpfs-size": "size", "tmpfs-mode": "mode",
+    "tmpfs-size": "size", "tmpfs-mode": "mode", "idmap": "idmap",
 }  # fmt: skip
-_OF_KIND = {"bind": {"source", "propagation", "nonrecursive"}, "tmpfs": {"size", "mode"}}
+_OF_KIND = {"bind": {"source", "propagation", "nonrecursive", "idmap"}, "tmpfs": {"size", "mode"}}
 
 
 def parse_mount(text: str) -> MountRequest:
@@ -142,7 +148,8 @@ def _bind(fields: dict[str, str], text: str) -> MountRequest:
     read_only = "ro" if bind == "bind" else "rro"
     access = read_only if _boolean(fields, "readonly", text) else "rw"
     target = _target(fields.get("target", ""), "--mount", text, _MOUNT_EXAMPLE)
-    return MountRequest("bind", target, source, (bind, propagation, access))
+    mapped = (("idmap" if bind == "bind" else "ridmap"),) if _boolean(fields, "idmap", text) else ()
+    return MountRequest("bind", target, source, (bind, propagation, access, *mapped))
 
 
 def _tmpfs(fields: dict[str, str], text: str) -> MountRequest:

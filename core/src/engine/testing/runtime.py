@@ -14,6 +14,7 @@ runtime declares it. Root is needed, and Debian's busybox-static.
 
 from __future__ import annotations
 
+from engine.testing.runtime_ids import IdsChecks
 from engine.testing.runtime_lifecycle import LifecycleChecks
 from engine.testing.runtime_optional import OptionalChecks
 from engine.testing.runtime_process import ProcessChecks
@@ -21,5 +22,5 @@ from engine.testing.runtime_root import RootChecks
 from engine.testing.runtime_support import RuntimeFixtures
 
 
-class RuntimeContract(RuntimeFixtures, LifecycleChecks, RootChecks, ProcessChecks, OptionalChecks):
+class RuntimeContract(RuntimeFixtures, LifecycleChecks, RootChecks, ProcessChecks, OptionalChecks, IdsChecks):
     """Subclass it; see the module's text."""

@@ -129,7 +129,7 @@ class Box(NamedTuple):
         """Plan a container, and hand the plan over as the command hands it to the shim: as JSON."""
         namespaces = new_namespaces() if namespaces is None else namespaces
         (self.bundle / "config.json").write_text(json.dumps(spec))
-        mount = MountRootfs(str(self.bundle / "rootfs"), (("bind", str(self.tree), (), ()),))
+        mount = MountRootfs(str(self.bundle / "rootfs"), (("bind", str(self.tree), (), (), None),))
         planned = () if self.runtime.manages_namespaces else namespaces.steps
         steps = (Step(Phase.PARENT_BEFORE, mount), *planned, *self.runtime.plan(spec, namespaces))
         task = Task(

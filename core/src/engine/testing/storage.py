@@ -19,8 +19,9 @@ from __future__ import annotations
 from engine.testing.storage_changes import ChangesChecks
 from engine.testing.storage_crashes import CrashChecks
 from engine.testing.storage_files import FilesChecks
+from engine.testing.storage_ids import IdsChecks
 from engine.testing.storage_lifecycle import LifecycleChecks
 
 
-class StorageContract(LifecycleChecks, FilesChecks, ChangesChecks, CrashChecks):
+class StorageContract(LifecycleChecks, FilesChecks, IdsChecks, ChangesChecks, CrashChecks):
     """Subclass it; see the module's text."""

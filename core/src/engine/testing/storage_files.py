@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.contracts.common import IdMap, IdMapping
 from engine.contracts.storage import Capability, StorageDriver
 from engine.errors import NotFound
 from engine.testing.storage_support import (
@@ -354,22 +353,6 @@ class FilesChecks(StorageChecks):
         with pytest.raises(OSError) as caught:  # noqa: PT011  # the errno is looked at below
             inside(driver, "container", place, lambda at: _write(at / "bursts", 16 << 20))
         assert caught.value.errno in {errno.EDQUOT, errno.ENOSPC}
-
-    def test_ids_are_mapped(self, driver: StorageDriver, place: Path) -> None:
-        """Through mapped mounts the layers belong to the mapped ids, and what those write is stored unmapped."""
-        if Capability.IDMAP not in driver.capabilities:
-            pytest.skip("the driver does not declare idmap")
-        rows = (IdMapping(0, 100000, 65536),)
-        layer(driver, "base", None, fill_base)
-        driver.prepare("container", "base")
-
-        def use(at: Path) -> tuple[int, int]:
-            os.chown(at / "etc/passwd", 100005, 100006)
-            return (at / "etc/shadow").stat().st_uid, (at / "opt").stat().st_gid
-
-        assert inside(driver, "container", place, use, IdMap(rows, rows)) == (100000, 100000)
-        status = inside(driver, "container", place, lambda at: tuple((at / "etc/passwd").stat())[4:6])
-        assert status == (5, 6)
 
 
 def _contents(at: Path) -> dict[str, tuple[int, str]]:

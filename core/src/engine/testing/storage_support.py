@@ -12,9 +12,9 @@ import pytest
 
 from engine.actions.rootfs import MountRootfs
 from engine.contracts.common import IdMap
-from engine.contracts.storage import Mount, SnapshotInfo, SnapshotKind, StorageDriver, Whiteouts
+from engine.contracts.storage import Mount, SnapshotInfo, SnapshotKind, StorageDriver, Whiteouts, to_row
 from engine.errors import EngineError
-from engine.linux import mountinfo, mounts, namespaces
+from engine.linux import mountinfo
 from engine.testing.processes import in_child, with_private_mounts
 
 T = TypeVar("T")
@@ -63,14 +63,8 @@ def mounted(values: tuple[Mount, ...], place: Path, function: Callable[[Path], T
 
 
 def _attach(value: Mount, place: Path) -> None:
-    """Mount one value as the shim does; a mapped bind by hand, as the shim's action maps nothing."""
-    if value.idmap is None:
-        MountRootfs(str(place), ((value.fstype, value.source, value.options, value.attributes),)).run({})
-        return
-    rows = [[namespaces.IdRow(*row) for row in rows] for rows in value.idmap]
-    owner = namespaces.userns_fd(*rows)
-    fd = mounts.bind_fd(mounts.AT_FDCWD, value.source, userns_fd=owner)
-    mounts.attach(fd, mounts.AT_FDCWD, str(place))
+    """Mount one value as the shim does."""
+    MountRootfs(str(place), (to_row(value),)).run({})
 
 
 def layer(driver: StorageDriver, name: str, parent: str | None, fill: Callable[[Path], object]) -> None:

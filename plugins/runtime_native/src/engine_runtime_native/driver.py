@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.actions.base import Action, Phase, Step
 from engine.actions.mounts import MakeDirectory, MaskPaths, ReadOnlyPaths, RootReadOnly
-from engine.actions.namespaces import WriteIdMaps
+from engine.actions.namespaces import IdRow, Maps, WriteIdMaps
 from engine.contracts.common import Probe
 from engine.contracts.namespace import NamespacePlan
 from engine.contracts.runtime import Capability, Runtime, RuntimeConfig
@@ -65,7 +65,9 @@ class NativeRuntime(Runtime):
         kinds = frozenset({*namespaces.clone, *namespaces.unshare, *(kind for kind, _path in namespaces.joins)})
         user = "user" in kinds
         owned = frozenset(namespaces.clone) if "user" in namespaces.clone else kinds
-        around = mounts.Surroundings(user, owned, _maps_tty_group(namespaces), _hierarchies(spec))
+        maps = _id_maps(namespaces)
+        joined = frozenset(kind for kind, _path in namespaces.joins)
+        around = mounts.Surroundings(user, owned, joined, _has_tty_group(maps), maps, _hierarchies(spec))
         before: list[Action] = [
             *devices.translate(spec, bound=user),
             *process.terminal(init, bound=True),
@@ -132,14 +134,26 @@ def _hierarchies(spec: Spec) -> hierarchies.Hierarchies:
     return hierarchies.find() if wanted else hierarchies.Hierarchies()
 
 
-def _maps_tty_group(namespaces: NamespacePlan) -> bool:
-    """Return whether group 5 exists in the container's user namespace; where nobody can tell it is taken to."""
-    rows = [row for step in namespaces.steps if isinstance(step.action, WriteIdMaps) for row in step.action.gids]
+def _id_maps(namespaces: NamespacePlan) -> Maps | None:
+    """Return the identity maps of the container's user namespace, new or joined; nothing where nobody can tell."""
+    for step in namespaces.steps:
+        if isinstance(step.action, WriteIdMaps):
+            return step.action.uids, step.action.gids
     for kind, path in namespaces.joins:
         if kind == "user" and path.startswith("/proc/") and path.endswith("/ns/user"):
-            lines = Path(path).parent.parent.joinpath("gid_map").read_text(encoding="ascii").splitlines()
-            rows += [(int(inside), int(outside), int(size)) for inside, outside, size in map(str.split, lines)]
-    return not rows or any(inside <= _TTY_GROUP < inside + size for inside, _outside, size in rows)
+            process = Path(path).parent.parent
+            return _rows(process / "uid_map"), _rows(process / "gid_map")
+    return None
+
+
+def _rows(path: Path) -> tuple[IdRow, ...]:
+    lines = path.read_text(encoding="ascii").splitlines()
+    return tuple((int(inside), int(outside), int(size)) for inside, outside, size in map(str.split, lines))
+
+
+def _has_tty_group(maps: Maps | None) -> bool:
+    """Return whether group 5 exists in the container's user namespace; where nobody can tell it is taken to."""
+    return not maps or any(inside <= _TTY_GROUP < inside + size for inside, _outside, size in maps[1])
 
 
 def _steps(phase: Phase, actions: Sequence[Action]) -> list[Step]:

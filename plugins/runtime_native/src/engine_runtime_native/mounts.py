@@ -7,9 +7,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.actions.base import Action, Phase, Step
-from engine.actions.mounts import ACCESS_TIME, CLEAR, PROPAGATION, SET, AttachMount, MountFilesystem, OpenBind
+from engine.actions.mounts import (
+    ACCESS_TIME,
+    CLEAR,
+    PROPAGATION,
+    SET,
+    AttachMount,
+    MountFilesystem,
+    OpenBind,
+    OpenFilesystem,
+)
+from engine.actions.namespaces import IdRow, Maps
 from engine.errors import InvalidInput, Unsupported
-from engine.spec.runtime import SpecMount
+from engine.linux.idmapped import is_identity
+from engine.spec.runtime import IdMappingRow, SpecMount
 from engine_runtime_native.hierarchies import Hierarchies
 from engine_runtime_native.stage.cgroups import MountCgroups
 
@@ -19,7 +30,9 @@ _ATTRIBUTES = frozenset({*SET, *CLEAR, *ACCESS_TIME})
 _STRICT = ("/proc", "/sys", "/dev")
 """Destinations at and below which no symbolic link is followed: the engine mounts its own filesystems there."""
 _VERIFIED = frozenset({"proc", "sysfs"})
-_UNSUPPORTED = frozenset({"idmap", "ridmap", "tmpcopyup"})
+_UNSUPPORTED = frozenset({"tmpcopyup"})
+_MAPPED = frozenset({"idmap", "ridmap"})
+"""Of a bind mount: map the ids of its files, with the second those of what is mounted below, too."""
 _IGNORED = frozenset({"defaults", "async", "silent", "loud", "nomand", "norelatime"})
 
 
@@ -28,12 +41,16 @@ class Surroundings(NamedTuple):
 
     ``user``   the container has a user namespace, of its own or joined
     ``owned``  the namespaces that its user namespace, if it has one, owns
+    ``joined``  the namespaces that were there before, of another container perhaps
     ``tty_gid``  whether group 5 exists in the user namespace
+    ``maps``   the identity maps of the user namespace, None where there is none or nobody can tell
     """
 
     user: bool
     owned: frozenset[str]
+    joined: frozenset[str]
     tty_gid: bool
+    maps: Maps | None
     hierarchies: Hierarchies
 
 
@@ -44,6 +61,7 @@ class _Words(NamedTuple):
     below: tuple[str, ...]
     propagation: str
     binds: str
+    mapped: str
     data: tuple[tuple[str, str], ...]
 
 
@@ -63,11 +81,16 @@ def _actions(
 ) -> list[tuple[Phase, Action]]:
     fstype = mount.get("type") or ("bind" if words.binds else "")
     if words.binds or fstype == "bind":
-        return _bind(number, mount.get("source", ""), destination, words)
+        maps = _maps(mount, destination, words, around)
+        return _bind(number, mount.get("source", ""), destination, words, maps)
+    if words.mapped:
+        raise Unsupported(f"the mount at {destination}: {words.mapped} belongs to bind mounts", fix="Leave it out.")
     if _is_the_hosts(fstype, around):
         # The kernel lets nobody in a user namespace mount what shows namespaces that are not its own.
         everywhere = words._replace(binds="rbind", attributes=(), below=words.attributes)
         return _bind(number, _HOST_PLACES[fstype], destination, everywhere)
+    if fstype == "mqueue" and around.user and "ipc" not in around.owned:
+        return _message_queues(number, mount.get("source", ""), destination, words, around)
     if fstype in {"cgroup", "cgroup2"}:
         attributes = tuple(word for word in words.attributes if word not in CLEAR)
         hierarchies = around.hierarchies
@@ -91,14 +114,53 @@ def _actions(
     ]
 
 
-def _bind(number: int, source: str, destination: str, words: _Words) -> list[tuple[Phase, Action]]:
+def _message_queues(
+    number: int, source: str, destination: str, words: _Words, around: Surroundings
+) -> list[tuple[Phase, Action]]:
+    """Return the mount of an ipc namespace that is not the user namespace's own: of the host's, the shim makes it."""
+    if "ipc" in around.joined:
+        raise Unsupported(
+            f"a new user namespace cannot have the message queues ({destination}) of the ipc namespace that it joins",
+            fix="Join the user namespace of that container as well.",
+        )
+    slot = f"mount {number}"
+    return [
+        (Phase.PARENT_BEFORE, OpenFilesystem("mqueue", slot, source, words.attributes)),
+        _child(AttachMount(slot, destination, strict=_is_strict(destination))),
+    ]
+
+
+def _maps(mount: SpecMount, destination: str, words: _Words, around: Surroundings) -> Maps | None:
+    """Return what a bind mount is to be mapped by: maps of its own, or the container's; nothing for identity."""
+    own = _rows(mount.get("uidMappings", [])), _rows(mount.get("gidMappings", []))
+    if not words.mapped and not any(own):
+        return None
+    maps = own if all(own) else around.maps
+    if maps is None:
+        raise InvalidInput(
+            f"the bind mount at {destination} is to be mapped, and the container's ids are not",
+            fix="Leave out idmap, or give the container a user namespace.",
+        )
+    return None if is_identity(maps) else maps
+
+
+def _rows(rows: Sequence[IdMappingRow]) -> tuple[IdRow, ...]:
+    return tuple((row["containerID"], row["hostID"], row["size"]) for row in rows)
+
+
+def _bind(
+    number: int, source: str, destination: str, words: _Words, maps: Maps | None = None
+) -> list[tuple[Phase, Action]]:
     if not source.startswith("/"):
         raise InvalidInput(f"the source of the bind mount at {destination} is no absolute path: {source!r}")
     if words.data:
         raise InvalidInput(f"the bind mount at {destination} has an unknown option {words.data[0][0]!r}")
     slot = f"mount {number}"
     recursive = words.binds != "bind"
-    opened = OpenBind(source, slot, recursive, words.attributes, words.below, words.propagation or "private")
+    opened = OpenBind(
+        source, slot, recursive, words.attributes, words.below, words.propagation or "private",
+        maps=maps, maps_below=words.mapped == "ridmap",
+    )  # fmt: skip
     return [
         (Phase.PARENT_BEFORE, opened),
         _child(AttachMount(slot, destination, strict=_is_strict(destination))),
@@ -140,7 +202,7 @@ def _is_strict(destination: str) -> bool:
 
 def _sorted(options: Sequence[str], destination: str) -> _Words:
     attributes, below, data = [], [], []
-    propagation = binds = ""
+    propagation = binds = mapped = ""
     for word in options:
         if word in _ATTRIBUTES:
             attributes.append(word)
@@ -150,12 +212,14 @@ def _sorted(options: Sequence[str], destination: str) -> _Words:
             propagation = _propagation(word, destination)
         elif word in {"bind", "rbind"}:
             binds = word
+        elif word in _MAPPED:
+            mapped = word
         elif word in _UNSUPPORTED:
             raise Unsupported(f"the native runtime does not have the mount option {word} (at {destination})")
         elif word not in _IGNORED:
             key, _equals, value = word.partition("=")
             data.append((key, value))
-    return _Words(tuple(attributes), tuple(below), propagation, binds, tuple(data))
+    return _Words(tuple(attributes), tuple(below), propagation, binds, mapped, tuple(data))
 
 
 def _propagation(word: str, destination: str) -> str:

@@ -115,9 +115,11 @@ class BtrfsDriver(StorageDriver):
         attributes = ("ro",) if record.kind is SnapshotKind.VIEW else ()
         return (Mount("bind", os.fspath(self._subvolume(record)), (), attributes, idmap),)
 
-    def plan_mounts(self, key: str, parents: Sequence[str], *, lower: Path | None = None) -> tuple[Mount, ...]:
+    def plan_mounts(
+        self, key: str, parents: Sequence[str], *, lower: Path | None = None, idmap: IdMap | None = None
+    ) -> tuple[Mount, ...]:
         """Return the bind mount of the subvolume to be."""
-        return (Mount("bind", f"{self._store.directory(SnapshotKind.ACTIVE, key)}/fs", (), ()),)
+        return (Mount("bind", f"{self._store.directory(SnapshotKind.ACTIVE, key)}/fs", (), (), idmap),)
 
     def unpack_target(self, key: str) -> UnpackTarget:
         """Return ``fs``, which holds the parent's files already."""

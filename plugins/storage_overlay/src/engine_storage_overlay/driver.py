@@ -43,7 +43,7 @@ _EMPTY = ("empty-1", "empty-2")
 class OverlayDriver(StorageDriver):
     """See the module's text. ``config.options`` are those of `engine_storage_overlay.options.OverlayOptions`."""
 
-    capabilities = frozenset({Capability.HOST_LOWER, Capability.PARALLEL_UNPACK})
+    capabilities = frozenset({Capability.HOST_LOWER, Capability.IDMAP, Capability.PARALLEL_UNPACK})
 
     def __init__(self, config: StorageConfig) -> None:
         self._options = parse(config.options)
@@ -104,20 +104,20 @@ class OverlayDriver(StorageDriver):
 
     def mounts(self, key: str, *, idmap: IdMap | None = None) -> tuple[Mount, ...]:
         """Return one overlay mount: each lower layer from the top down, then the upper one, then options."""
-        if idmap is not None:
-            raise _unsupported(Capability.IDMAP, "map the ids of its layers")
-        return self._mounts(self._store.find_active(key))
+        return self._mounts(self._store.find_active(key), idmap)
 
-    def plan_mounts(self, key: str, parents: Sequence[str], *, lower: Path | None = None) -> tuple[Mount, ...]:
+    def plan_mounts(
+        self, key: str, parents: Sequence[str], *, lower: Path | None = None, idmap: IdMap | None = None
+    ) -> tuple[Mount, ...]:
         """Return the overlay mount to be. What is not unpacked yet will be with this driver's own options."""
         known = [name for name in parents if self._store.directory(SnapshotKind.COMMITTED, name).exists()]
         detail = self._inherit(self._options, self._store.find(known[0]) if known else None)
         if lower is not None:
             detail["lower"] = os.fspath(lower)
         directory = self._store.directory(SnapshotKind.ACTIVE, key)
-        return self._mounts(Record(key, SnapshotKind.ACTIVE, tuple(parents), directory, detail))
+        return self._mounts(Record(key, SnapshotKind.ACTIVE, tuple(parents), directory, detail), idmap)
 
-    def _mounts(self, record: Record) -> tuple[Mount, ...]:
+    def _mounts(self, record: Record, idmap: IdMap | None) -> tuple[Mount, ...]:
         writable = record.kind is SnapshotKind.ACTIVE
         lowers = self._lowers(record)
         lowers += [self._root / name for name in _EMPTY[len(lowers) : 1 if writable else 2]]
@@ -125,7 +125,7 @@ class OverlayDriver(StorageDriver):
         if writable:
             pairs += [("upperdir", f"{record.directory}/fs"), ("workdir", f"{record.directory}/work")]
         pairs += _kernel_options(record, writable)
-        return (Mount("overlay", "overlay", tuple(pairs), () if writable else ("ro",)),)
+        return (Mount("overlay", "overlay", tuple(pairs), () if writable else ("ro",), idmap),)
 
     def unpack_target(self, key: str) -> UnpackTarget:
         """Return ``fs``, in which a layer lies alone, with overlay's own marks for what it deletes."""

@@ -6,9 +6,9 @@ from engine.actions import mounts, namespaces
 from engine_runtime_native.stage import cgroups, devices, identity, process, streams, sysctls
 
 CORE = (
-    mounts.OpenBind, mounts.AttachMount, mounts.MountFilesystem, mounts.MaskPaths, mounts.ReadOnlyPaths,
-    mounts.RootReadOnly, mounts.MakeDirectory, namespaces.SetHostname, namespaces.SetDomainname, namespaces.LoopbackUp,
-    namespaces.WriteIdMaps, namespaces.SetTimeOffsets,
+    mounts.OpenBind, mounts.OpenFilesystem, mounts.AttachMount, mounts.MountFilesystem, mounts.MaskPaths,
+    mounts.ReadOnlyPaths, mounts.RootReadOnly, mounts.MakeDirectory, namespaces.SetHostname, namespaces.SetDomainname,
+    namespaces.LoopbackUp, namespaces.WriteIdMaps, namespaces.SetTimeOffsets,
 )  # fmt: skip
 """Those of the core, which other plugins' plans hold as well."""
 OWN = (
