@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from core.tests.testing.vfs import VfsDriver
 from engine.containers import idpool
-from engine.errors import InvalidInput, NotFound
+from engine.containers.drafting import check_ids
+from engine.contracts.common import IdMap, IdMapping
+from engine.contracts.runtime import RuntimeConfig
+from engine.contracts.storage import Capability, StorageConfig
+from engine.errors import InvalidInput, NotFound, Unsupported
 from engine.linux.processes import identity
 from engine.metadata import containers, id_ranges
 from engine.metadata.containers import Record
 from engine.metadata.store import MIGRATIONS, Store
+from engine.plugins import Chosen
+from engine.spec.idmaps import range_from
+from engine.spec.options import RunOptions
+from engine_runtime_native.driver import NativeRuntime
 
 SIZE = 65536
+ITSELF = (IdMapping(0, 0, SIZE),)
 
 
 @pytest.fixture
@@ -87,6 +98,20 @@ def test_ids_that_were_named_by_hand_are_left_out(store: Store) -> None:
         id_ranges.claim(store.connection, name, [(1000 + SIZE - 1, 2), (5, 1), (5, 1)])
     assert take(store, "a", [(1000, 4 * SIZE)]) == 1000 + SIZE + 1
     assert take(store, "b", [(0, 5)]) is None
+
+
+@pytest.mark.parametrize(("ids", "refused"), [(range_from(100000), True), (IdMap(ITSELF, ITSELF), False)])
+def test_a_storage_driver_that_cannot_map_is_refused_by_name(tmp_path: Path, ids: IdMap, refused: bool) -> None:
+    """Where every id is itself there is nothing to map."""
+
+    class Unmapped(VfsDriver):
+        capabilities = VfsDriver.capabilities - {Capability.IDMAP}
+
+    storage = Chosen("plain", Unmapped(StorageConfig(tmp_path, {})), "")
+    runtime = Chosen("native", NativeRuntime(RuntimeConfig(tmp_path, {})), "")
+    options = RunOptions("host:", userns="private")
+    with pytest.raises(Unsupported, match="the storage driver plain cannot map") if refused else nullcontext():
+        check_ids(options, ids, storage, runtime)
 
 
 def record(name: str) -> Record:

@@ -82,7 +82,7 @@ def draft(engine: Engine, options: RunOptions) -> Draft:
     log.driver.sink_arguments()
     base = find_base(engine, options, storage.name)
     ids = identities.proposed(engine, options)
-    _check_ids(options, ids, storage, runtime)
+    check_ids(options, ids, storage, runtime)
     check = healthcheck_of(options.health, base.config)
     record = Record(
         id=naming.new_id(),
@@ -124,7 +124,7 @@ def with_ids(draft: Draft, ids: IdMap | None) -> Draft:
     return replace(draft, record=replace(draft.record, id_map=ids), spec={**draft.spec, "linux": linux})
 
 
-def _check_ids(options: RunOptions, ids: IdMap | None, storage: Chosen, runtime: Chosen) -> None:
+def check_ids(options: RunOptions, ids: IdMap | None, storage: Chosen, runtime: Chosen) -> None:
     """Raise `Unsupported` for a user namespace that the drivers cannot give."""
     if options.wishes()["user"] == HOST:
         return

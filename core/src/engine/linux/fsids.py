@@ -28,7 +28,7 @@ class FileSystemIds:
         self._before = 0, 0
 
     def __enter__(self) -> None:
-        self._before = _setfsuid(_ASK), _setfsgid(_ASK)
+        self._before = _now()
         try:
             _take(*self._wanted)
         except PermissionError:
@@ -45,5 +45,9 @@ def _take(uid: int, gid: int) -> None:
     _setfsgid(gid)
     _setfsuid(uid)
     capabilities.set(kept.effective, kept.permitted, kept.inheritable)
-    if (_setfsuid(_ASK) & _ASK, _setfsgid(_ASK) & _ASK) != (uid, gid):
+    if _now() != (uid, gid):
         raise PermissionError(f"this process may not act on files as user {uid} and group {gid}")
+
+
+def _now() -> tuple[int, int]:
+    return _setfsuid(_ASK) & _ASK, _setfsgid(_ASK) & _ASK
