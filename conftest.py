@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.machine.plugin", "tests.testbed.plugin", "tests.workloads.plugin"]
+pytest_plugins = [
+    "tests.machine.plugin",
+    "tests.testbed.plugin",
+    "tests.testbed.cgroup_report",
+    "tests.workloads.plugin",
+]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.systemd_machine import SystemdMachine, native_mode
+from tools import cgroup_table
 
 CANNOT_BE_SHOWN = {
     "the driver does not offer unified here",
@@ -18,6 +19,7 @@ CANNOT_BE_SHOWN = {
     "no disk obeys weights here: Read-only file system",
 }  # fmt: skip
 """v1 alone has no files of v2 and no pressure; systemd gives no realtime; the settings of disks are not the test's."""
+RESULTS = "/tmp/contract.xml"
 INSIDE = Path(__file__).with_name("contract_inside.py")
 
 
@@ -28,7 +30,7 @@ def test_contract(mode: str, systemd_machines: Callable[[str], SystemdMachine]) 
         pytest.skip(f"this machine's cgroups are {native_mode()} alone")
     arguments = ["-p", "no:cacheprovider", "-c", "/dev/null", "--noconftest", "--import-mode=importlib", "--tb=short"]
     pytest_inside = [sys.executable, "-m", "pytest", *arguments, "-rs", "--basetemp", f"/tmp/contract-{mode}"]
-    command = ["env", "--chdir=/", *pytest_inside, str(INSIDE)]
+    command = ["env", "--chdir=/", *pytest_inside, f"--junit-xml={RESULTS}", str(INSIDE)]
     done = systemd_machines(mode).run(command, timeout=170)
     assert done.returncode == 0, done.stdout[-6000:]
     passed = re.search(r"(\d+) passed", done.stdout)
@@ -37,3 +39,7 @@ def test_contract(mode: str, systemd_machines: Callable[[str], SystemdMachine]) 
     skipped = re.findall(r"SKIPPED \[\d+\] \S+: (.*)", done.stdout)
     # A nested v2 has no controllers without delegation, so there what needs one cannot be shown.
     assert mode == "v2" or set(skipped) <= CANNOT_BE_SHOWN, skipped
+    if mode == native_mode():
+        outcomes = cgroup_table.of_junit(systemd_machines(mode).run(["cat", RESULTS]).stdout)
+        version = systemd_machines(mode).run(["systemctl", "--version"]).stdout.split()[1]
+        assert not cgroup_table.contradictions(f"systemd {version}, {mode}", outcomes)

@@ -72,7 +72,7 @@ def allow_realtime(path: str, runtime: int, period: int) -> None:
     """
     above = []
     parent = os.path.dirname(path)
-    while _is_marked(parent):
+    while is_marked(parent):
         above.append((parent, path))
         path, parent = parent, os.path.dirname(parent)
     for parent, leading in reversed(above):
@@ -87,7 +87,8 @@ def _realtime_share(path: str) -> float:
     return int(read_value(path, "cpu.rt_runtime_us")) / int(read_value(path, "cpu.rt_period_us"))
 
 
-def _is_marked(path: str) -> bool:
+def is_marked(path: str) -> bool:
+    """Tell whether a directory was made along with a group; False when it is gone."""
     try:
         return bool(os.getxattr(path, MARK))
     except OSError as error:

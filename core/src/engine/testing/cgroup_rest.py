@@ -11,9 +11,10 @@ import pytest
 
 from engine.contracts.cgroup import Capability
 from engine.linux import cgroups, oom
+from engine.testing import cgroup_support
 from engine.testing.cgroup_lifecycle import FORK_BOMB
 from engine.testing.cgroup_limits import ALLOCATE, FORK, PINNED, cpu_ns, memory_limit
-from engine.testing.cgroup_support import MIB, PATIENCE, SLEEP, Bench, CgroupChecks, eventually, limits
+from engine.testing.cgroup_support import MIB, SLEEP, Bench, CgroupChecks, eventually, limits
 
 TOUCH = """
 held = bytearray()
@@ -103,7 +104,7 @@ class RestChecks(CgroupChecks):
             notice.clear() if notice.events == select.POLLPRI else None
             assert not poll.poll(50)
             container.say()
-            assert poll.poll(PATIENCE * 1000)
+            assert poll.poll(cgroup_support.PATIENCE * 1000)
             container.read_line()
             assert oom.kills(container.group) == 1
         finally:
