@@ -11,7 +11,7 @@ from engine.shim import launch
 
 @pytest.fixture(autouse=True)
 def no_prepared_shim() -> Iterator[None]:
-    """End the shims that `run` prepared and refused to use: a command's own end does that, and the tests' comes late."""
+    """End the shims that `run` prepared and refused to use: a command's own end does that, but pytest goes on."""
     yield
     while launch._prepared:
         shim = launch.launch()
