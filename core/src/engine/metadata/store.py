@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.errors import EngineError, StateError
 from engine.metadata import containers, images
-from engine.metadata.transactions import CHECK, transaction
+from engine.metadata.transactions import CHECK, FullStore, is_full, transaction
 
 FILE = "engine.db"
 _BUSY_SECONDS = 30.0
@@ -31,18 +31,18 @@ class Store:
     def __init__(self, root: Path, *, reading: bool = False) -> None:
         """Open or create ``root/engine.db``; with ``reading``, change no file: where there is none, it is empty.
 
-        Raises `EngineError` when that is not possible.
+        On a full disk it is opened to be read, and a transaction says so. Raises `EngineError` when neither can be.
         """
         path = root / FILE
-        name, uri = (_to_read(path), True) if reading else (str(path), False)
         try:
-            self.connection = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
-            self._prepare(reading=reading)
+            try:
+                self._open(path, reading=reading)
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise
+                self._open(path, reading=True, kind=FullStore)
         except sqlite3.Error as error:
-            raise EngineError(
-                f"cannot open the engine's store {path}: {error}",
-                fix=CHECK,
-            ) from error
+            raise EngineError(f"cannot open the engine's store {path}: {error}", fix=CHECK) from error
 
     def __enter__(self) -> Store:
         return self
@@ -57,6 +57,15 @@ class Store:
     def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         """Run a write transaction: see `engine.metadata.transactions`."""
         return transaction(self.connection)
+
+    def _open(self, path: Path, *, reading: bool, kind: type[sqlite3.Connection] = sqlite3.Connection) -> None:
+        name, uri = (_to_read(path), True) if reading else (str(path), False)
+        self.connection = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri, factory=kind)
+        try:
+            self._prepare(reading=reading)
+        except BaseException:
+            self.connection.close()
+            raise
 
     def _prepare(self, *, reading: bool) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
@@ -91,8 +100,14 @@ def _copied(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _to_read(path: Path) -> str:
-    """Return the address (sqlite.org/uri.html) of the store that makes no file beside it, as WAL does for a reader."""
+    """Return the address (sqlite.org/uri.html) of the store that makes no file beside it, as WAL does for a reader.
+
+    An empty log, as a command leaves it that finds the disk full, has nothing to read either.
+    """
     if not path.exists():
         return "file::memory:"
-    log = path.with_name(f"{FILE}-wal")
-    return f"{path.as_uri()}?mode=ro{'' if log.exists() else '&immutable=1'}"
+    try:
+        logged = path.with_name(f"{FILE}-wal").stat().st_size
+    except FileNotFoundError:
+        logged = 0
+    return f"{path.as_uri()}?mode=ro{'' if logged else '&immutable=1'}"

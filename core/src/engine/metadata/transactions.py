@@ -16,6 +16,10 @@ class StoreFull(EngineError):
     """A transaction did not happen for want of space."""
 
 
+class FullStore(sqlite3.Connection):
+    """A connection that can only read, because the disk has no room for the files that writing takes."""
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a write transaction: committed at the end of the block, rolled back when it raises.
@@ -25,9 +29,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield from _committed(connection)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        if is_full(error) or isinstance(connection, FullStore):
             raise StoreFull("the disk of the engine's store is full", fix=_FREE) from error
         raise EngineError(f"the engine's store cannot be written: {error}", fix=CHECK) from error
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Return whether SQLite says by this that a disk is full; of its shared memory it does so in another way."""
+    return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
 def _committed(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
