@@ -56,9 +56,9 @@ class LimitsChecks(CgroupChecks):
     def test_quota_is_the_processor_time_that_is_had(self, bench: Bench) -> None:
         """Two processes that want a processor each get half of one together, by the group's own accounting."""
         bench.needs(Capability.CPU, Capability.STATISTICS)
-        container = bench.start(limits(cpu={"quota": 2_000, "period": 4_000}), "import os; os.fork()\n" + SPIN)
+        container = bench.start(limits(cpu={"quota": 10_000, "period": 20_000}), "import os; os.fork()\n" + SPIN)
         container.read_line()
-        assert_throttled_to(0.5, bench, container, 4_000)
+        assert_throttled_to(0.5, bench, container, 20_000)
 
     def test_shares_divide_a_contended_processor(self, bench: Bench) -> None:
         """Of two groups on one processor, the one with many times the shares gets much more of it."""
