@@ -181,7 +181,7 @@ def entrypoint(scene: Scene) -> None:
 
 
 def init(scene: Scene) -> None:
-    orphan, look = "(sleep 0.1 &); exec sleep 600", "ps -o pid,stat,comm | grep sleep"
+    orphan, look = "(sleep 1 &); exec sleep 600", "ps -o pid,stat,comm | grep sleep"
     with scene.box.container(*scene.typed, script=orphan) as container:
         assert container.sh("cat /proc/1/comm") == "engine-init\n"
         until(lambda: len(container.sh(look).splitlines()) == 1, "an orphan that is reaped")

@@ -36,6 +36,8 @@ class EngineRoot:
             "ENGINE_CGROUP_PARENT": f"/{marks.of_run()}",
             "ENGINE_CACHE": str(marks.cache()),
         }
+        for name in ("COLUMNS", "LINES"):  # of pytest's own terminal: importing readline sets them
+            self.environment.pop(name, None)
 
     def make(self) -> None:
         """Make its directories, empty."""

@@ -18,7 +18,11 @@ MODULES = (
     "test_socket", "test_threading",
 )  # fmt: skip
 """Of Python's test suite: those that ask the kernel for something, and are quick about it."""
-ABOUT_THE_MACHINE = ("test_this_machine", "test_they_fail_for_another_reason_without_the_filter")
+ABOUT_THE_MACHINE = (
+    "test_this_machine",
+    "test_they_fail_for_another_reason_without_the_filter",
+    "test_sources_are_made_for_the_containers_root",
+)
 """Tests of ours that want capabilities, or no filter."""
 
 
