@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -74,8 +75,9 @@ def test_a_line_that_is_none_is_named(files: tuple[str, str]) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path) as made:
+        yield made
 
 
 def take(store: Store, name: str, pool: list[id_ranges.Range]) -> int | None:

@@ -43,6 +43,8 @@ def test_contract(mode: str, uid: int, systemd_machines: Callable[[str], Systemd
         pytest.skip(f"this machine's cgroups are {native_mode()} alone")
     machine = systemd_machines(mode)
     user = start_manager(machine, uid)
+    if machine.run([*user, sys.executable, "-c", f"import engine, pytest; open({str(INSIDE)!r}).close()"]).returncode:
+        pytest.skip(f"user {uid} may not go where this checkout or its interpreter is")
     arguments = ["-p", "no:cacheprovider", "-c", "/dev/null", "--noconftest", "--import-mode=importlib", "--tb=short"]
     pytest_inside = [sys.executable, "-m", "pytest", *arguments, "--basetemp", f"/tmp/user-{uid}"]
     done = machine.run([*user, *pytest_inside, str(INSIDE)], timeout=170)
