@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.box import HOST, Box, Container, until
 from tests.machine.engine_root import EngineRoot
+from tests.testbed.btrfs import mounted_btrfs
 
 PYTHON = "/usr/bin/python3"
 
@@ -178,3 +179,25 @@ def test_a_full_disk_is_told_from_one_that_has_room_again(small_box: Box) -> Non
         assert said["Meaning"] == f"the disk of {small_box.root.root} is full"
         filling.unlink()
         assert "has room now" in why(small_box, name)["Meaning"]
+
+
+def test_a_store_without_room_can_be_read(engine_root: EngineRoot) -> None:
+    """A quota keeps SQLite from making the files that it wants beside the store."""
+    with mounted_btrfs(engine_root.place / "btrfs.image", engine_root.root) as root:
+        box = Box(engine_root, HOST)
+        subprocess.run(["btrfs", "quota", "enable", root], check=True, capture_output=True)
+        subprocess.run(["btrfs", "qgroup", "limit", "32m", "0/5", root], check=True, capture_output=True)
+        with box.to_be_removed() as name:
+            box.done("create", "--storage", "overlay", "--name", name, HOST, "true")
+            filling = root / "filling"
+            subprocess.run(["dd", "if=/dev/urandom", f"of={filling}", "bs=4k"], capture_output=True, check=False)
+            os.sync()
+            try:
+                done = box("start", name)
+                assert done.returncode == 125
+                assert done.stderr.splitlines()[1].startswith("  Free "), done.stderr
+                assert name in box.done("ps", "--all", "--format", "{{.Names}}").stdout
+            finally:
+                filling.unlink()
+                os.sync()
+            box.done("start", name)

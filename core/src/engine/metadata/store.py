@@ -8,7 +8,7 @@ sqlite.org/pragma.html): what a power cut takes away with it is what the kernel 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from engine.errors import EngineError, StateError
@@ -17,6 +17,7 @@ from engine.metadata.transactions import CHECK, FullStore, is_full, transaction
 
 FILE = "engine.db"
 _BUSY_SECONDS = 30.0
+_MEMORY = "/dev/shm"
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*containers.SCHEMA, *images.SCHEMA),
@@ -40,7 +41,9 @@ class Store:
             except sqlite3.Error as error:
                 if not is_full(error):
                     raise
-                self._open(path, reading=True, kind=FullStore)
+                self.connection = _copied_from_full(path)
+                self._prepare(reading=False)
+                self.connection.execute("PRAGMA query_only=ON")
         except sqlite3.Error as error:
             raise EngineError(f"cannot open the engine's store {path}: {error}", fix=CHECK) from error
 
@@ -58,9 +61,9 @@ class Store:
         """Run a write transaction: see `engine.metadata.transactions`."""
         return transaction(self.connection)
 
-    def _open(self, path: Path, *, reading: bool, kind: type[sqlite3.Connection] = sqlite3.Connection) -> None:
+    def _open(self, path: Path, *, reading: bool) -> None:
         name, uri = (_to_read(path), True) if reading else (str(path), False)
-        self.connection = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri, factory=kind)
+        self.connection = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
         try:
             self._prepare(reading=reading)
         except BaseException:
@@ -97,6 +100,21 @@ def _copied(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.backup(copy)
     connection.close()
     return copy
+
+
+def _copied_from_full(path: Path) -> sqlite3.Connection:
+    """Return a copy in memory of a store that has no room beside it for the files that SQLite wants there."""
+    from shutil import copy
+    from tempfile import TemporaryDirectory
+
+    full = sqlite3.connect(":memory:", isolation_level=None, factory=FullStore)
+    with TemporaryDirectory(prefix="engine-", dir=_MEMORY) as place:
+        for file in (path, path.with_name(f"{FILE}-wal")):
+            if file.exists():
+                copy(file, place)
+        with closing(sqlite3.connect(Path(place, FILE), isolation_level=None)) as connection:
+            connection.backup(full)
+    return full
 
 
 def _to_read(path: Path) -> str:

@@ -9,6 +9,12 @@ from contextlib import contextmanager
 from engine.errors import EngineError
 
 _FREE = "Free some space on the disk of --root, by removing containers or images, then run the command again."
+_NO_ROOM = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_WRITE,
+)
 CHECK = "Check that you may write there and that the disk is not full, or choose another --root."
 
 
@@ -30,13 +36,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         yield from _committed(connection)
     except sqlite3.OperationalError as error:
         if is_full(error) or isinstance(connection, FullStore):
-            raise StoreFull("the disk of the engine's store is full", fix=_FREE) from error
+            raise StoreFull("the engine's store has no room: its disk is full, or a quota", fix=_FREE) from error
         raise EngineError(f"the engine's store cannot be written: {error}", fix=CHECK) from error
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Return whether SQLite says by this that a disk is full; of its shared memory it does so in another way."""
-    return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+    """Return whether SQLite says by this that it got no room: each of its files, and a quota, has a way of its own."""
+    return getattr(error, "sqlite_errorcode", 0) in _NO_ROOM
 
 
 def _committed(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
