@@ -201,3 +201,27 @@ def test_a_store_without_room_can_be_read(engine_root: EngineRoot) -> None:
                 filling.unlink()
                 os.sync()
             box.done("start", name)
+
+
+def test_a_quota_is_told_from_a_full_disk(engine_root: EngineRoot) -> None:
+    """On a btrfs with a limit, most of which is free."""
+    with mounted_btrfs(engine_root.place / "btrfs.image", engine_root.state) as state:
+        box = Box(engine_root, HOST)
+        subprocess.run(["btrfs", "quota", "enable", state], check=True, capture_output=True)
+        subprocess.run(["btrfs", "qgroup", "limit", "32m", "0/5", state], check=True, capture_output=True)
+        with box.to_be_removed() as name:
+            box.done("create", "--name", name, HOST, "true")
+            box.done("start", name)
+            box.done("wait", name)
+            filling = state / "filling"
+            subprocess.run(["dd", "if=/dev/urandom", f"of={filling}", "bs=4k"], capture_output=True, check=False)
+            os.sync()
+            try:
+                refused = box("start", name)
+                assert refused.returncode == 125
+                assert "a quota is used up" in refused.stderr
+                said = why(box, name)
+                assert (said["Kind"], said["Errno"]) == ("start failed", "EDQUOT"), said
+                assert said["Meaning"] == "a quota is used up, not the disk"
+            finally:
+                filling.unlink()

@@ -25,7 +25,7 @@ from engine.containers.engine import Engine
 from engine.containers.planning import FIRST_RUN, Before
 from engine.containers.telling import tell_observers
 from engine.contracts.observer import Topic
-from engine.errors import Conflict, EngineError
+from engine.errors import Conflict, EngineError, KernelError
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.shim import protocol
@@ -160,7 +160,16 @@ def _make_state(engine: Engine, record: Record, *, again: bool) -> None:
         return
     if not record.options.get("rm"):
         wanting.begin(engine.layout, record.id, RunOptions.from_plain(record.options).restart)
-    engine.layout.container_state(record.id).mkdir(mode=0o700)
+    place = engine.layout.container_state(record.id)
+    try:
+        place.mkdir(mode=0o700)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = "a quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
+        failure = KernelError(f"cannot make {place}: {what}", fix="Free some space there, then run the command again.")
+        failure.errno = errno.errorcode[error.errno]
+        raise failure from error
 
 
 def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupPlan) -> tuple[int, list[Any]]:
