@@ -211,8 +211,7 @@ def test_a_quota_is_told_from_a_full_disk(engine_root: EngineRoot) -> None:
         subprocess.run(["btrfs", "qgroup", "limit", "32m", "0/5", state], check=True, capture_output=True)
         with box.to_be_removed() as name:
             box.done("create", "--name", name, HOST, "true")
-            box.done("start", name)
-            box.done("wait", name)
+            box.done("start", "--attach", name)
             filling = state / "filling"
             subprocess.run(["dd", "if=/dev/urandom", f"of={filling}", "bs=4k"], capture_output=True, check=False)
             os.sync()

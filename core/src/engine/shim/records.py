@@ -114,14 +114,14 @@ def rest(state_fd: int, ended: Exit) -> None:
 
 def clear_state(state_fd: int, kept: set[str]) -> None:
     """Remove everything else from a state directory; what it names is undone already."""
-    for name in os.listdir(state_fd):
+    for name in _names(state_fd):
         if name not in kept:
             os.unlink(name, dir_fd=state_fd)
 
 
 def remove_state(state_fd: int, path: str) -> None:
     """Remove a container's state directory; the journal goes last but one, the directory itself last."""
-    names = os.listdir(state_fd)
+    names = _names(state_fd)
     for name in sorted(names, key=lambda one: one == "journal"):
         os.unlink(name, dir_fd=state_fd)
     os.rmdir(path)
@@ -142,3 +142,12 @@ def _read(directory_fd: int, name: str, length: int = 3) -> list[Any] | None:
     if not isinstance(found, list) or len(found) < length:
         raise StateError(f"the record {name!r} of a container is damaged: {data[:80]!r}", fix="Remove the container.")
     return found
+
+
+def _names(directory_fd: int) -> list[str]:
+    """Return what is in a directory now. It is opened anew: on btrfs a descriptor lists what was there when it was."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory_fd)
+    try:
+        return os.listdir(fd)
+    finally:
+        os.close(fd)
