@@ -197,6 +197,44 @@ def test_no_link_leads_into_what_is_mounted_only_while_the_container_runs(box: B
     box.done("rmi", made)
 
 
+def tree_for_a_root(place: Path) -> Path:
+    """Make a directory as one copies it onto ``/``: with something where mounts will be, and empty mount points."""
+    (place / "data" / "deep").mkdir(parents=True)
+    for name in ("proc", "run", "etc", "aaa"):
+        (place / name).mkdir()
+    (place / "aaa" / "first").write_text("x\n")
+    (place / "etc" / "mine").write_text("x\n")
+    return place
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["created", "stopped"])
+@pytest.mark.parametrize("where", ["data/deep/file", "run/file", "etc/hosts", "data"])
+def test_nothing_is_put_where_a_mount_will_hide_it(box: Box, tmp_path: Path, where: str, *, started: bool) -> None:
+    tree, volume = tree_for_a_root(tmp_path / "tree"), tmp_path / "volume"
+    volume.mkdir()
+    mounts = ("-v", f"{volume}:/data/deep", "--tmpfs", "/run")
+    with box.to_be_removed() as name:
+        box.done("create", "--name", name, *mounts, box.image, "sh", "-c", "test -e /started || touch /started")
+        if started:
+            box.done("start", "--attach", name)
+        box.done("cp", f"{tree}/.", f"{name}:/")
+        wrong = tmp_path / "wrong"
+        (wrong / "aaa").mkdir(parents=True)
+        (wrong / "aaa" / "second").write_text("x\n")
+        (wrong / where).parent.mkdir(parents=True, exist_ok=True)
+        (wrong / where).write_text("hidden\n")
+        what = "in the way of" if where == "data" else "mounted only while the container runs"
+        refused(box("cp", f"{wrong}/.", f"{name}:/"), what)
+        packed = subprocess.run(["tar", "-C", wrong, "-c", where], stdout=subprocess.PIPE, check=True).stdout
+        command = box.root.command("cp", "-", f"{name}:/")
+        streamed = subprocess.run(command, env=box.root.environment, input=packed, capture_output=True)
+        assert (streamed.returncode, what.encode() in streamed.stderr) == (125, True), streamed.stderr
+        placed = set(box.done("diff", name).stdout.split()[1::2])
+        assert {"/aaa/first", "/etc/mine"} <= placed
+        assert not placed & {"/aaa/second", f"/{where}" if where != "data" else ""}
+    assert list(volume.iterdir()) == []
+
+
 def test_a_read_only_container_is_not_written_to(box: Box, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with box.container("--read-only") as container:

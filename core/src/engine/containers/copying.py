@@ -8,7 +8,6 @@ meanwhile is read from, and written to, inside.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from engine.containers import rootfs, status
 from engine.containers.engine import Engine
+from engine.containers.hidden import Hidden, leads, what_hides
 from engine.contracts.common import IdMap
 from engine.errors import Conflict, EngineError, InvalidInput, NotFound
 from engine.images.files import FileReader, Found
@@ -24,10 +24,8 @@ from engine.images.placing import Owner, Placer
 from engine.linux import mounts
 from engine.linux.fsids import FileSystemIds
 from engine.linux.idmapped import root_of
-from engine.linux.paths import open_in_root
+from engine.linux.paths import fd_path, open_in_root
 from engine.metadata import containers
-from engine.metadata.containers import Record
-from engine.spec.runtime import Spec
 from engine.spec.tar import TarReader
 from engine.spec.tarheader import TarError
 from engine.spec.tarwriter import END
@@ -46,14 +44,14 @@ _ADVICE = {
 class Side(NamedTuple):
     """One side: the root's descriptor, the path below it, the container's name ("" for the machine itself).
 
-    ``hidden`` are the places of a container that does not run on which something is mounted while it does; ``ids`` is
-    the identity map of a running one that has one.
+    ``hidden`` is what a container that does not run would hide; ``ids`` is the identity map of a running one that has
+    one.
     """
 
     root_fd: int
     path: str
     container: str
-    hidden: tuple[str, ...] = ()
+    hidden: Hidden = Hidden()
     ids: IdMap | None = None
 
     def __str__(self) -> str:
@@ -71,8 +69,8 @@ def container_side(engine: Engine, wanted: str, path: str) -> Iterator[Side]:
     with rootfs.inhabited(engine, record) as root:
         side = Side(root.fd, path, record.name, ids=root.ids)
         if not status.of(engine.layout, record).has_task:
-            side = side._replace(hidden=_mount_points(engine, record, root.fd))
-            _refuse_hidden(side, _leads(root.fd, path))
+            side = side._replace(hidden=what_hides(engine, record, root.fd))
+            side.hidden.refuse(leads(root.fd, path), path)
             if record.options.get("read_only"):
                 mounts.mount_setattr(root.fd, "", mounts.MOUNT_ATTR_RDONLY)
         yield side
@@ -93,7 +91,7 @@ def copy(source: Side, target: Side, *, follow: bool, archive: bool) -> list[str
 
     ``follow``: of a link that the source's path ends in, what it leads to; else the link itself. ``archive`` keeps
     owners; without it files are root's in a container, and here whoever's the command is. Raises `NotFound`,
-    `Conflict`, and `EngineError` for what the kernel refuses.
+    `Conflict`, also for what a mount would hide (then nothing is copied), `EngineError` for what the kernel refuses.
     """
     owner = None if archive else Owner(0, 0) if target.container else Owner(os.geteuid(), os.getegid())
     with _explained(source):
@@ -104,9 +102,9 @@ def copy(source: Side, target: Side, *, follow: bool, archive: bool) -> list[str
             directory, name = _destination(source, target, is_directory=is_directory)
             try:
                 placer = Placer(directory, owner=owner, plain=not target.container, ids=target.ids)
-                for found in _files(source, handle, name, is_directory=is_directory):
-                    placer.place(found.entry, found.data())
-                placer.finish()
+                _place(
+                    placer, directory, target.hidden, lambda: _files(source, handle, name, is_directory=is_directory)
+                )
             finally:
                 os.close(directory)
     finally:
@@ -130,13 +128,16 @@ def read_archive(source: Side, *, follow: bool) -> Iterator[bytes]:
 def write_archive(read: Callable[[int], bytes], target: Side) -> None:
     """Unpack a tar archive into a directory, with the owners that it says.
 
-    Raises `NotFound` when there is no such directory, `InvalidInput` for what is no archive; else as `copy`.
+    Raises `NotFound` when there is no such directory, `InvalidInput` for what is no archive; else as `copy`, but that
+    the entries before one that is refused are there.
     """
     with _explained(target), _acting_in(target):
         directory = open_in_root(target.root_fd, target.path, os.O_PATH | os.O_DIRECTORY)
         try:
             placer, reader = Placer(directory, owner=None, plain=False, ids=target.ids), TarReader(read)
+            base = os.readlink(fd_path(directory))
             for entry in reader:
+                target.hidden.refuse_entry(base, entry)
                 placer.place(entry, reader.data())
             placer.finish()
         except TarError as error:
@@ -210,7 +211,7 @@ def _own_name(side: Side) -> str:
         return name
     fd = open_in_root(side.root_fd, path, os.O_PATH)
     try:
-        return os.readlink(f"/proc/self/fd/{fd}").rpartition("/")[2]
+        return os.readlink(fd_path(fd)).rpartition("/")[2]
     finally:
         os.close(fd)
 
@@ -218,47 +219,22 @@ def _own_name(side: Side) -> str:
 def _shown(target: Side, parent: int, name: str) -> int:
     """Return the directory of a file to be made, if that is not to be hidden by a mount; else close it and raise."""
     try:
-        _refuse_hidden(target, f"{os.readlink(f'/proc/self/fd/{parent}').rstrip('/')}/{name}")
+        target.hidden.refuse(f"{os.readlink(fd_path(parent)).rstrip('/')}/{name}", target.path)
     except Conflict:
         os.close(parent)
         raise
     return parent
 
 
-def _mount_points(engine: Engine, record: Record, root: int) -> tuple[str, ...]:
-    spec: Spec = json.loads((engine.layout.container(record.id) / "config.json").read_bytes())
-    return tuple(_leads(root, mount["destination"]) for mount in spec["mounts"])
-
-
-def _refuse_hidden(side: Side, real: str) -> None:
-    """Raise `Conflict` for a path at or below a mount that the container has only while it runs."""
-    for place in side.hidden:
-        if real == place or real.startswith(f"{place}/"):
-            raise Conflict(
-                f"{side} is in {place}, which is mounted only while the container runs",
-                fix=f"Start it first: `engine start {side.container}`.",
-            )
-
-
-def _leads(root_fd: int, path: str) -> str:
-    """Return where a path leads, and what is missing of it after what is there."""
-    missing = ""
-    while (real := _real(root_fd, path)) is None:
-        path, _, name = path.rstrip("/").rpartition("/")
-        missing = f"/{name}{missing}"
-    return real.rstrip("/") + missing or "/"
-
-
-def _real(root_fd: int, path: str) -> str | None:
-    """Return where a path leads, as the kernel names it below the root; None when it leads nowhere."""
-    try:
-        fd = open_in_root(root_fd, path, os.O_PATH)
-    except OSError:
-        return None
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)
+def _place(placer: Placer, directory: int, hidden: Hidden, files: Callable[[], Iterator[Found]]) -> None:
+    """Place files into a directory; where something is to be hidden in it, all are looked at before any is written."""
+    base = os.readlink(fd_path(directory))
+    for found in files() if hidden.below(base) else ():
+        hidden.refuse_entry(base, found.entry)
+    for found in files():
+        hidden.refuse_entry(base, found.entry)
+        placer.place(found.entry, found.data())
+    placer.finish()
 
 
 @contextmanager
