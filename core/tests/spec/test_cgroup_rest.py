@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.tests.spec.test_cgroup_limits import MIB, V1, V2, machine, plan
-from engine.errors import EngineError, InvalidInput, Unsupported
+from engine.errors import Conflict, EngineError, InvalidInput, Unsupported
 from engine.spec import cgroup_io, cgroup_v2
 from engine.spec.cgroup_machine import BFQ, IOCOST, Machine, Present
 from engine.spec.cgroup_writes import writes_for
@@ -107,9 +107,13 @@ def test_tcp_buffers_on_v1() -> None:
 def test_a_limit_below_what_is_in_use_is_refused_when_that_is_asked_for() -> None:
     memory = {"limit": MIB, "checkBeforeUpdate": True}
     assert plan({"memory": memory}, V2) == [("memory.max", str(MIB))]
-    with pytest.raises(InvalidInput, match="less than what is in use"):
+    with pytest.raises(Conflict, match=r"memory\.limit cannot become 1 MiB: 2\.0 MiB are in use"):
         plan({"memory": memory}, V2, Present(used=2 * MIB))
     assert plan({"memory": {"limit": MIB}}, V2, Present(used=2 * MIB))
+    swapped = Present(used=MIB, swapped=MIB)
+    assert plan({"memory": memory}, V2, swapped)
+    with pytest.raises(Conflict, match=r"memory\.swap cannot become 1 MiB: 2\.0 MiB are in use"):
+        plan({"memory": {**memory, "swap": MIB}}, V2, swapped)
 
 
 def test_files_of_v2_are_written_as_they_are_line_by_line() -> None:

@@ -18,11 +18,17 @@ def rows(*found: dict[str, int]) -> dict[str, Any]:
     return {"blockIO": {"throttleReadBpsDevice": list(found)}}
 
 
+def memory(**changed: int) -> dict[str, Any]:
+    return {"memory": {**changed, "checkBeforeUpdate": True}}
+
+
 ROWS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"memory": {"limit": 5}}, {"memory": {"limit": 5}}, {}),
     ({}, {"pids": {"limit": 5}}, {"pids": {"limit": 5}}),
-    ({"memory": {"limit": 5, "swap": 9}}, {"memory": {"limit": 6, "swap": 9}}, {"memory": {"limit": 6, "swap": 9}}),
-    ({"memory": {"limit": 5, "reservation": 2}}, {}, {"memory": {"limit": -1, "reservation": -1}}),
+    ({"memory": {"limit": 5, "swap": 9}}, {"memory": {"limit": 6, "swap": 9}}, memory(limit=6, swap=9)),
+    ({"memory": {"limit": 5, "reservation": 2}}, {}, memory(limit=-1, reservation=-1)),
+    ({"memory": {"limit": 5}}, {"memory": {"limit": 5, "swap": 9}}, memory(limit=5, swap=9)),
+    ({"memory": {"limit": 5}}, {"memory": {"limit": 5, "swappiness": 1}}, {"memory": {"limit": 5, "swappiness": 1}}),
     (
         {"cpu": {"quota": 5, "period": 9, "realtimeRuntime": 3}},
         {"cpu": {"shares": 7}},

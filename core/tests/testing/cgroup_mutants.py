@@ -13,7 +13,7 @@ from engine.actions.base import Step
 from engine.actions.cgroups import MakeCgroup, OpenCgroup, WriteCgroup
 from engine.contracts.cgroup import CgroupConfig, CgroupPlan, Statistics, UnitCall
 from engine.contracts.common import Probe
-from engine.errors import EngineError
+from engine.errors import Conflict, EngineError
 from engine.linux.cgroups import Group
 from engine.spec.runtime import Resources
 from engine_cgroup_fs.driver import CgroupFs
@@ -133,7 +133,7 @@ class IgnoresTheMark(CgroupFs):
         super().__init__(CgroupConfig(config.parent, "00000000", config.options))
 
 
-@caught_by("test_parent_is_honoured")
+@caught_by("test_parent_is_honoured", "test_a_threaded_parent_is_refused")
 class IgnoresTheParent(CgroupFs):
     def plan(self, name: str, resources: Resources, *, parent: str = "") -> CgroupPlan:
         return super().plan(name, resources)
@@ -310,6 +310,24 @@ class LeavesHalfAnUpdate(CgroupFs):
                     step.action.run({})
                 except OSError as error:
                     raise EngineError(f"could not {step.action.describe()}") from error
+
+
+@caught_by("test_memory_in_use_is_not_taken_away_if_that_is_asked")
+class RefusesInSilence(CgroupFs):
+    def update(self, name: str, resources: Resources, *, parent: str = "") -> None:
+        try:
+            super().update(name, resources, parent=parent)
+        except Conflict:
+            return
+
+
+@caught_by("test_memory_that_can_be_reclaimed_is_in_no_limit_s_way")
+class ReclaimsNothing(CgroupFs):
+    def update(self, name: str, resources: Resources, *, parent: str = "") -> None:
+        used = self.statistics(self.group(name, parent=parent)).memory_bytes or 0
+        if used > resources.get("memory", {}).get("limit", used):
+            raise Conflict(f"{used} bytes are in use")
+        super().update(name, resources, parent=parent)
 
 
 @caught_by("test_update_of_a_group_that_is_gone")

@@ -31,8 +31,8 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
     policy counts from the next end on.
 
     A running container gets all of them or none. Raises `InvalidInput` for what contradicts the container's other
-    options or the machine, `Unsupported` for what its cgroup driver cannot hold, `KernelError` for what the kernel
-    refuses now (a memory limit below what is in use).
+    options or the machine, `Unsupported` for what its cgroup driver cannot hold, `Conflict` for a memory limit below
+    what is in use, `KernelError` for what else the kernel refuses now.
     """
     found = containers.find(engine.store.connection, wanted)
     with engine.locked(found.id):

@@ -23,7 +23,7 @@ Three ways to put a process into its group, and a driver takes the one that fits
 A runtime that manages the cgroup itself (runc) gets ``oci_path`` and, when set, ``--systemd-cgroup``; then only the
 journalled steps are run, so that two never write the same files and yet a crash leaves nothing.
 
-`plan` is pure: it looks at the hierarchy found when the driver was made and touches nothing. `probe`, `statistics` and
+`plan` looks at the hierarchy found when the driver was made, and at the parent, and touches nothing. `probe`, `statistics` and
 `read_back` read. All of it runs in the command's process, as root (or the user's own systemd manager), in the host's
 namespaces.
 """
@@ -166,8 +166,9 @@ class CgroupDriver(ABC):
     def plan(self, name: str, resources: Resources, *, parent: str = "") -> CgroupPlan:
         """Return how to make the group ``name`` (``[a-z0-9-]+``, the container's ID) with these limits.
 
-        ``parent`` overrides the configured one. Pure. Raises `Unsupported`, naming the limit, for what this hierarchy
-        or driver cannot hold, and `InvalidInput` for values no kernel would take. Nothing is dropped in silence.
+        ``parent`` overrides the configured one. Touches nothing. Raises `Unsupported`, naming the limit, for what this
+        hierarchy or driver cannot hold, `InvalidInput` for values no kernel would take, and `Conflict` for a parent in
+        which no container can be now (of a threaded subtree). Nothing is dropped in silence.
         """
 
     @abstractmethod
@@ -184,7 +185,11 @@ class CgroupDriver(ABC):
     @abstractmethod
     def update(self, name: str, resources: Resources, *, parent: str = "") -> None:
         """Change the limits of a running group: only the fields that are set. Raises as `plan` does; on a failure the
-        limits before are restored."""
+        limits before are restored.
+
+        With ``memory.checkBeforeUpdate`` a limit of memory below what is in use and cannot be reclaimed is refused
+        (`Conflict`). Without it the kernel has its way: v1 refuses it, v2 kills.
+        """
 
     @abstractmethod
     def read_back(self, group: Group, resources: Resources) -> dict[str, str]:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.actions import execute
 from engine.actions.base import Action, Phase, Step
 from engine.actions.cgroups import RestrictDevices, WriteCgroup
+from engine.contracts import cgroup_memory
 from engine.contracts.cgroup import Capability, Statistics
-from engine.errors import EngineError, InvalidInput, NotFound
+from engine.errors import EngineError, InvalidInput, KernelError, NotFound
 from engine.linux import block, bpf, cgroup_counters
 from engine.linux.cgroups import Group, parse_flat_keyed, read_value
 from engine.spec import cgroup_devices
@@ -89,8 +90,8 @@ def present(group: Group, version: Version) -> Present:
         now = now._replace(realtime=int(read_value(group.v1["cpu"], "cpu.rt_runtime_us")))
     if version("memory") == 2:
         limit = read_value(group.v2, "memory.max")
-        used = int(read_value(group.v2, "memory.current"))
-        now = now._replace(memory=UNLIMITED if limit == "max" else int(limit), used=used)
+        used, swapped = cgroup_memory.use(group)
+        now = now._replace(memory=UNLIMITED if limit == "max" else int(limit), used=used, swapped=swapped)
     elif version("memory") == 1 and os.path.exists(f"{group.v1['memory']}/{_V1_MEMSW}"):
         now = now._replace(memsw=int(read_value(group.v1["memory"], _V1_MEMSW)))
     return now
@@ -105,13 +106,14 @@ def device_writes(group: Group, policy: cgroup_devices.Policy) -> list[Limit]:
 def apply(group: Group, limits: Sequence[Limit], then: Callable[[], object] | None = None, *, plugin: str) -> None:
     """Write the limits in order, then call ``then``; on a failure write what was there before, backwards.
 
-    Raises `KernelError` naming the limit that was refused, and those that could not be put back.
+    Raises `KernelError` naming the limit that was refused, and those that could not be put back; `Conflict` for memory
+    below what is in use.
     """
     undo: list[Step] = []
     try:
         for limit in limits:
             before = _before(group, limit)
-            run(write(group, limit), plugin)
+            _change(group, limit, plugin)
             undo[:0] = [_step(write(group, one), plugin) for one in before]
         if then is not None:
             then()
@@ -119,6 +121,14 @@ def apply(group: Group, limits: Sequence[Limit], then: Callable[[], object] | No
         if lost := _put_back(undo):
             error.what += f"; these are changed and could not be put back: {'; '.join(lost)}"
         raise
+
+
+def _change(group: Group, limit: Limit, plugin: str) -> None:
+    try:
+        run(write(group, limit), plugin)
+    except KernelError as error:
+        where = directory(group, limit.controller)
+        raise (cgroup_memory.refusal(where, limit.file, limit.value, plugin=plugin) or error) from error
 
 
 def run(action: Action, plugin: str) -> None:

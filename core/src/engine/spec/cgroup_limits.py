@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from engine.errors import Conflict
 from engine.spec.runtime import Cpu
 
 UNLIMITED = -1
@@ -47,6 +48,15 @@ def size(count: int) -> str:
         if count >= unit and count % (unit >> 2) == 0:
             return f"{count / unit:g} {name}"
     return f"{count} bytes"
+
+
+def below_use(name: str, limit: int, used: int, *, plugin: str = "") -> Conflict:
+    """Return the error for a limit of memory below what a running group has in use; ``name`` is its OCI name."""
+    return Conflict(
+        f"{name} cannot become {size(limit)}: {used / (1 << 20):.1f} MiB are in use and cannot be reclaimed",
+        fix="Choose a limit above that, or have the container free some memory first.",
+        plugin=plugin,
+    )
 
 
 def count_or_max(count: int) -> str:

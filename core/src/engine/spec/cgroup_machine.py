@@ -53,7 +53,8 @@ class Machine(NamedTuple):
 class Present(NamedTuple):
     """What a running group has, where the writes of an update depend on it. The defaults are a fresh group's.
 
-    ``memory`` and ``memsw`` are limits, ``used`` is the memory in use: bytes. ``realtime`` is the realtime runtime.
+    ``memory`` and ``memsw`` are limits, ``used`` and ``swapped`` the memory and the swap in use: bytes. ``realtime`` is
+    the realtime runtime.
     """
 
     quota: int = UNLIMITED
@@ -61,4 +62,5 @@ class Present(NamedTuple):
     memory: int = UNLIMITED
     memsw: int | None = None
     used: int = 0
+    swapped: int = 0
     realtime: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, floor, log2, log10, sqrt
 
 from engine.errors import InvalidInput, Unsupported
-from engine.spec.cgroup_limits import UNLIMITED, Limit, count_or_max, idle, size
+from engine.spec.cgroup_limits import UNLIMITED, Limit, below_use, count_or_max, idle, size
 from engine.spec.cgroup_machine import DEFAULT_PERIOD
 from engine.spec.runtime import Cpu, Memory
 
@@ -53,21 +53,19 @@ def cpu(limits: Cpu, quota_now: int = UNLIMITED, period_now: int = DEFAULT_PERIO
     return writes + (idle(limits) if limits.get("idle") else [])
 
 
-def memory(limits: Memory, limit_now: int = UNLIMITED, used: int = 0) -> list[Limit]:
+def memory(limits: Memory, limit_now: int = UNLIMITED, used: int = 0, swapped: int = 0) -> list[Limit]:
     """Return the writes of the memory controller.
 
     ``limit_now`` is the group's present memory.max, for an update that gives memory and swap together but no limit;
-    ``used`` is what it has in use. Raises `Unsupported` for what v2 does not have, and `InvalidInput` for a limit below
-    what is in use when ``checkBeforeUpdate`` asks for that: v1 refuses it, v2 would kill.
+    ``used`` and ``swapped`` are the memory and the swap that it has in use. Raises `Unsupported` for what v2 does not
+    have, and `Conflict` for a limit below what is in use when ``checkBeforeUpdate`` asks for that: v1 refuses it, v2
+    would kill.
     """
     _refuse_v1_only(limits)
+    if limits.get("checkBeforeUpdate"):
+        _refuse_below_use(limits, used, swapped)
     writes = []
     limit, swap, reservation = limits.get("limit") or 0, limits.get("swap") or 0, limits.get("reservation") or 0
-    if limits.get("checkBeforeUpdate") and 0 < limit < used:
-        raise InvalidInput(
-            f"memory.limit {size(limit)} is less than what is in use, {size(used)}",
-            fix="Choose a limit above that, or have the container free some first.",
-        )
     if limit:
         writes.append(Limit("memory.limit", "memory", "memory.max", count_or_max(limit), f"memory limit {size(limit)}"))
     if swap:
@@ -93,6 +91,15 @@ def swap_alone(swap: int, limit: int) -> int:
             fix="Give a memory limit that is no larger, in the same request.",
         )
     return swap - limit
+
+
+def _refuse_below_use(limits: Memory, used: int, swapped: int) -> None:
+    for name, limit, have in (
+        ("memory.limit", limits.get("limit") or 0, used),
+        ("memory.swap", limits.get("swap") or 0, used + swapped),
+    ):
+        if 0 < limit < have:
+            raise below_use(name, limit, have)
 
 
 def _refuse_realtime(limits: Cpu) -> None:

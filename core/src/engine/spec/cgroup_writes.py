@@ -70,7 +70,7 @@ def _memory(memory: Memory, machine: Machine, now: Present, driver: str) -> list
     if machine.must_have("memory", _names("memory", memory), driver) == 2:
         from engine.spec import cgroup_v2
 
-        return cgroup_v2.memory(memory, now.memory, now.used)
+        return cgroup_v2.memory(memory, now.memory, now.used, now.swapped)
     from engine.spec import cgroup_v1
 
     writes = cgroup_v1.memory(memory)

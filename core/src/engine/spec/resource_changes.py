@@ -23,7 +23,7 @@ def difference(before: Resources, after: Resources) -> Resources:
     """Return what leads from one to the other, the device rules left aside.
 
     Each controller that changes comes with all its limits, for they depend on each other, and what is no longer limited
-    as lifted.
+    as lifted. A limit of memory that changes is to be refused below what is in use, whatever the hierarchy.
     """
     found: dict[str, dict[str, Any]] = {}
     for controller, lifted in _LIFTED.items():
@@ -32,12 +32,18 @@ def difference(before: Resources, after: Resources) -> Resources:
         if old != new:
             gone = {name: value for name, value in lifted.items() if name in old and name not in new}
             found[controller] = {**gone, **new, **_without_rows(old, new)}
+    if any(_of(before, name) != _of(after, name) for name in ("limit", "swap")):
+        found["memory"]["checkBeforeUpdate"] = True
     files = {
         name: text for name, text in after.get("unified", {}).items() if before.get("unified", {}).get(name) != text
     }
     if files:
         found["unified"] = files
     return cast("Resources", found)
+
+
+def _of(resources: Resources, name: str) -> object:
+    return cast("Mapping[str, Any]", resources.get("memory") or {}).get(name)
 
 
 def _without_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[dict[str, int]]]:

@@ -7,11 +7,23 @@ import os
 import pytest
 
 from engine.contracts.cgroup import Capability
-from engine.errors import EngineError, NotFound
+from engine.errors import Conflict, EngineError, NotFound
 from engine.testing.cgroup_limits import AFFINITY, FORK, OPEN, assert_throttled_to, memory_limit
 from engine.testing.cgroup_support import MIB, SLEEP, SPIN, Bench, CgroupChecks, limits
 
 NO_SUCH_CPU = "1000"
+HOLD = "held = b'x' * (48 << 20)\n" + 2 * "print('alive', flush=True); input()\n"
+GIVE_UP = (
+    """
+import mmap
+held = mmap.mmap(-1, 48 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for page in range(0, len(held), mmap.PAGESIZE):
+    held[page] = 1
+held.madvise(mmap.MADV_FREE)
+"""
+    + 2 * "print('alive', flush=True); input()\n"
+)
+"""It has memory in use that it needs no more: the kernel takes it back when it wants to (madvise(2))."""
 
 
 class ChangesChecks(CgroupChecks):
@@ -57,6 +69,32 @@ class ChangesChecks(CgroupChecks):
             bench.driver.update(name, limits(memory=wanted))
             in_force = bench.driver.statistics(container.group).memory_limit_bytes
             assert in_force == (mebibytes * MIB if mebibytes > 0 else None)
+
+    def test_memory_in_use_is_not_taken_away_if_that_is_asked(self, bench: Bench) -> None:
+        """With ``checkBeforeUpdate`` a limit below what is in use is refused, on v2 as on v1, and nobody is killed."""
+        bench.needs(Capability.MEMORY, Capability.STATISTICS)
+        name = bench.name()
+        container = bench.start(limits(memory=memory_limit(bench, 128)), HOLD, name=name)
+        container.read_line()
+        lower = {**memory_limit(bench, 16), "checkBeforeUpdate": True}
+        with pytest.raises(Conflict, match=r"memory\.(limit|swap) .* in use"):
+            bench.driver.update(name, limits(memory=lower))
+        container.say()
+        assert container.read_line() == "alive"
+        assert bench.driver.statistics(container.group).memory_limit_bytes == 128 * MIB
+
+    def test_memory_that_can_be_reclaimed_is_in_no_limit_s_way(self, bench: Bench) -> None:
+        """What the kernel can take back is taken back, and then the lower limit holds."""
+        bench.needs(Capability.MEMORY, Capability.STATISTICS)
+        name = bench.name()
+        container = bench.start(limits(memory=memory_limit(bench, 128)), GIVE_UP, name=name)
+        if "memory" not in container.group.v1 and not os.path.exists(f"{container.group.v2}/memory.reclaim"):
+            pytest.skip("this kernel cannot be asked to reclaim memory (Linux 5.19)")
+        container.read_line()
+        bench.driver.update(name, limits(memory={**memory_limit(bench, 24), "checkBeforeUpdate": True}))
+        container.say()
+        assert container.read_line() == "alive"
+        assert bench.driver.statistics(container.group).memory_limit_bytes == 24 * MIB
 
     def test_update_of_devices_takes_effect(self, bench: Bench) -> None:
         """A device is taken away and another given; what stays allowed is there throughout."""

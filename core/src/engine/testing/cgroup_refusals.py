@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from engine.contracts.cgroup import Capability
-from engine.errors import EngineError, InvalidInput, Unsupported
+from engine.errors import Conflict, EngineError, InvalidInput, Unsupported
+from engine.linux import cgroups
 from engine.linux.block import huge_page_sizes
 from engine.testing.cgroup_changes import NO_SUCH_CPU
 from engine.testing.cgroup_support import MIB, SLEEP, Bench, CgroupChecks, existing, limits
@@ -63,6 +67,23 @@ UNKNOWN: tuple[dict[str, Any], ...] = (
 )
 
 
+@contextmanager
+def threaded(directory: str) -> Iterator[None]:
+    """Make a v2 directory, and all that is missing above it, the root of a threaded subtree for a while."""
+    made = []
+    while not os.path.exists(directory):
+        made.append(directory)
+        directory = os.path.dirname(directory)
+    for path in (*reversed(made), f"{made[0]}/threads"):
+        os.mkdir(path)
+    try:
+        cgroups.write_value(f"{made[0]}/threads", "cgroup.type", "threaded")
+        yield
+    finally:
+        for path in (f"{made[0]}/threads", *made):
+            os.rmdir(path)
+
+
 class RefusalsChecks(CgroupChecks):
     """Nothing is dropped in silence."""
 
@@ -107,6 +128,18 @@ class RefusalsChecks(CgroupChecks):
         for parent in ("../elsewhere", "no-such thing", "/a/../../b"):
             with pytest.raises(InvalidInput):
                 bench.driver.plan("parent", {}, parent=parent)
+
+    def test_a_threaded_parent_is_refused(self, bench: Bench) -> None:
+        """`Conflict` where the kernel takes threads alone; such a parent is left as it is."""
+        stem, dot, suffix = bench.parent.partition(".")
+        name, parent = bench.name(), f"{stem}-{bench.mark}{dot}{suffix}"
+        group = bench.driver.group(name, parent=parent)
+        if not group.v2:
+            pytest.skip("there is no cgroup v2 here")
+        with threaded(os.path.dirname(group.v2)):
+            with pytest.raises(Conflict, match="threaded"):
+                bench.driver.plan(name, {}, parent=parent)
+            assert not any(map(os.path.exists, group.directories))
 
     def test_an_option_that_is_unknown_is_refused(self, bench: Bench) -> None:
         """A user's misspelt option is an error that names it."""

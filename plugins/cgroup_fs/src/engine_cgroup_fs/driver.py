@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.actions import cgroups as actions
 from engine.actions.base import Action, Phase, Step
-from engine.contracts import cgroup_files
+from engine.contracts import cgroup_files, cgroup_memory, cgroup_parents
 from engine.contracts.cgroup import Capability, CgroupConfig, CgroupDriver, CgroupPlan, Statistics
 from engine.contracts.common import Probe
 from engine.errors import Unsupported
@@ -54,8 +54,9 @@ class CgroupFs(CgroupDriver):
         """Return directories, limits, and the way in. Raises as the contract says."""
         chosen = parent or self._parent
         group = self._layout.group(name, chosen)
-        before: list[Action] = [actions.MakeCgroup(group.v2, tuple(group.v1.items()))]
         limits = writes_for(resources, self._machine, driver=NAME)
+        self._check_parents(group, limits)
+        before: list[Action] = [actions.MakeCgroup(group.v2, tuple(group.v1.items()))]
         before += self._enabling(group, limits)
         before += _realtime(group, resources)
         before += [cgroup_files.write(group, limit) for limit in limits]
@@ -84,6 +85,7 @@ class CgroupFs(CgroupDriver):
         """Write the new limits in the order a running group takes; put the old ones back when one is refused."""
         group = self.group(name, parent=parent)
         cgroup_files.must_exist(group, plugin=NAME)
+        cgroup_memory.make_room(group, resources, self._layout.version)
         now = cgroup_files.present(group, self._layout.version)
         limits = writes_for(resources, self._machine, now, driver=NAME)
         for action in (*self._enabling(group, limits), *_realtime(group, resources)):
@@ -114,9 +116,18 @@ class CgroupFs(CgroupDriver):
         parent = os.path.normpath(f"{mount}/{self._parent}")
         return parent if os.path.isdir(parent) else mount
 
+    def _check_parents(self, group: Group, limits: Sequence[Limit]) -> None:
+        if group.v2:
+            cgroup_parents.must_be_domain(self._layout.v2, group.v2, plugin=NAME)
+            cgroup_parents.must_give(self._layout.v2, group.v2, self._wanted(limits), plugin=NAME)
+
+    def _wanted(self, limits: Sequence[Limit]) -> list[str]:
+        """Return the controllers that a v2 group gets: the usual ones, and those that a limit needs."""
+        return self._layout.enabled({limit.controller for limit in limits})
+
     def _enabling(self, group: Group, limits: Sequence[Limit]) -> list[Action]:
-        """Return the writes that give a v2 group its controllers: the usual ones, and those that a limit needs."""
-        wanted = self._layout.enabled({limit.controller for limit in limits})
+        """Return the writes that give a v2 group its controllers."""
+        wanted = self._wanted(limits)
         enable = " ".join(f"+{controller}" for controller in wanted)
         paths = self._layout.above(group) if wanted else []
         meaning = "the controllers of the groups below"

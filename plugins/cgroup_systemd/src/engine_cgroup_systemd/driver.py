@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.actions import cgroups as actions
 from engine.actions.base import Action, Phase, Step
-from engine.contracts import cgroup_files
+from engine.contracts import cgroup_files, cgroup_memory, cgroup_parents
 from engine.contracts.cgroup import Capability, CgroupConfig, CgroupDriver, CgroupPlan, Statistics, UnitCall
 from engine.contracts.common import Probe
 from engine.errors import EngineError, InvalidInput, Unsupported
@@ -75,6 +75,8 @@ class CgroupSystemd(CgroupDriver):
         group = self._layout.group(name, slice_name, devices=bool(resources.get("devices")))
         limits = writes_for(resources, self._machine, driver=NAME)
         wanted = self._properties(resources)
+        if group.v2:
+            cgroup_parents.must_be_domain(self._layout.v2, group.v2, plugin=NAME)
         before, after = self._steps(group, limits, wanted, unit)
         entrances, inside = actions.entrance(Group(self._layout.own_part(group), ""), NAME)
         arguments = {
@@ -110,6 +112,7 @@ class CgroupSystemd(CgroupDriver):
         """Set the properties, write what has none; put both back when the kernel does not hold one of them."""
         group, unit = self.group(name, parent=parent), names.scope(self._mark, name)
         cgroup_files.must_exist(group, plugin=NAME)
+        cgroup_memory.make_room(group, resources, self._layout.version)
         now = cgroup_files.present(group, self._layout.version)
         limits = writes_for(resources, self._machine, now, driver=NAME)
         wanted = self._properties(resources, now)

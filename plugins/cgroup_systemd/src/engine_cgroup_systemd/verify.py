@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.contracts.cgroup_files import directory, line_of
+from engine.contracts.cgroup_memory import refusal
 from engine.errors import KernelError
 from engine.linux.cgroups import Group, read_value
 from engine.spec.cgroup_limits import Limit
@@ -43,12 +44,12 @@ def expected(group: Group, limits: Sequence[Limit], wanted: Sequence[Property]) 
 
 
 def check(rows: Sequence[Expected]) -> None:
-    """Raise `KernelError` for the first limit that the kernel does not hold."""
+    """Raise `KernelError` for the first limit that the kernel does not hold, `Conflict` if more memory is in use."""
     for row in rows:
         found = read_value(row.directory, row.file)
         good = same_line(row.value, line_of(found, row.key)) if row.key else same(row.file, row.value, found)
         if not good:
-            raise KernelError(
+            raise refusal(row.directory, row.file, row.value, plugin=NAME) or KernelError(
                 f"systemd was asked for the {row.meaning}, but {row.directory}/{row.file} holds {found}",
                 fix="See journalctl -b for systemd's reason; a limit below what is in use is refused by the kernel.",
                 plugin=NAME,

@@ -18,6 +18,7 @@ from engine.actions.base import Phase, Slots, Step, of_phase
 from engine.actions.task import Streams, Task
 from engine.errors import EngineError, KernelError
 from engine.linux import namespaces, processes
+from engine.linux.advice import advise
 from engine.linux.syscalls import explain
 from engine_runtime_native.stage import child, root, seal
 from engine_runtime_native.stage.channel import Channel, Cloned
@@ -122,19 +123,30 @@ def release(channel: Channel, pidfd: int) -> int:
 def clone(flags: int, slots: Slots, body: Callable[[], NoReturn], exit_signal: int = signal.SIGCHLD) -> Cloned:
     """Clone into the cgroup of slot ``cgroup``, if there is one; the child runs ``body``.
 
-    Where clone3 is hidden by a filter, which clone(2) is not, the child writes itself into the cgroup instead.
+    Where clone3 is hidden by a filter, which clone(2) is not, the child writes itself into the cgroup instead. Raises
+    `KernelError` with what the kernel means by its refusal.
     """
     cgroup = slots.get("cgroup")
     try:
         made = processes.clone3(flags, cgroup, exit_signal)
     except OSError as error:
         if error.errno != errno.ENOSYS or cgroup is None:
-            raise
+            raise _not_made(error) from error
         made = processes.clone3(flags, None, exit_signal)
         body = child.entering_cgroup(cgroup, body) if made.pid == 0 else body
     if made.pid == 0:
         body()
     return Cloned(made.pid, made.pidfd)
+
+
+def _not_made(error: OSError) -> KernelError:
+    number = error.errno or 0
+    reason = explain(number, "clone")
+    raised = KernelError(
+        f"the container's process could not be made: {error.strerror} ({reason})", fix=advise(number, "clone")
+    )
+    raised.errno, raised.meaning = errno.errorcode.get(number, ""), reason
+    return raised
 
 
 def _clone_init(task: Task, slots: Slots, body: Callable[[], NoReturn]) -> Cloned:
