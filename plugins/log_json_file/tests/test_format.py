@@ -73,6 +73,27 @@ def test_long_lines_are_pieces_of_a_bounded_length(tmp_path: Path) -> None:
     assert [len(one["log"]) for one in pieces] == [16384, 16384, 40_000 - 2 * 16384 + 1, 6]
 
 
+def test_no_piece_of_a_long_line_ends_within_a_character(tmp_path: Path) -> None:
+    whales = "x" + "\U0001f40b" * 10_000
+    pieces = [one["log"] for one in written(tmp_path, whales.encode())]
+    assert "".join(pieces) == whales
+    assert {len(piece.encode()) for piece in pieces[:-1]} <= set(range(16381, 16385))
+
+
+def test_names_that_end_in_zeros_stay_readable(tmp_path: Path) -> None:
+    assert [one["log"] for one in written(tmp_path, "grün\0straße\0".encode())] == ["grün\0straße\0"]
+
+
+@pytest.mark.parametrize("binary", [b"", b"\0\xff"], ids=["text", "binary"])
+def test_what_looks_like_the_format_is_only_text(tmp_path: Path, binary: bytes) -> None:
+    """Objects are made by replacing line ends: nothing in a line may pass for the end of one, or for the next."""
+    hostile = [b'{"log":"\n', b'\\n","stream":"stderr"}\n', b"\\\\n\n", b'","time":"', binary + b"\x7f\x1b\x01\n"]
+    written(tmp_path, b"".join(hostile))
+    entries = list(JsonFileDriver({}).read(tmp_path))
+    assert [entry.data for entry in entries] == [*hostile[:3], b"".join(hostile[3:])]
+    assert {entry.stream for entry in entries} == {"stdout"}
+
+
 def test_dockers_own_lines_are_read() -> None:
     entry = parse(b'{"log":"a\\u0026b\\n","stream":"stderr","time":"2024-02-29T23:59:59.5Z"}')
     assert entry is not None

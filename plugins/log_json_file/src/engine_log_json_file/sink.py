@@ -4,7 +4,7 @@
 
 What arrives is written at once: nothing waits in memory but the first bytes of a character that is cut in two. So a
 ``log`` without ``\\n`` at its end is a piece of a line, and the next of the same stream goes on with it. A line longer
-than `LONGEST` characters becomes several such pieces.
+than `LONGEST` bytes becomes several such pieces.
 
 Files in the container's directory: ``json.log``, and older ones ``json.log.1`` (the youngest) and so on. A rotation
 renames and then opens, and an old file is never written again, which is how a reader follows (see `reader`).
@@ -21,8 +21,9 @@ from engine_log_json_file import encoding
 
 FILE = "json.log"
 LONGEST = 16384
-"""Characters in one object, as in Docker."""
+"""Bytes in one object, as in Docker."""
 
+_HEAD = b'{"log":"'
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -62,17 +63,18 @@ class Sink:
             os.close(self._file)
             os.close(self._directory)
 
-    def _objects(self, stream: str, data: bytes, nanoseconds: int) -> list[bytes]:
+    def _objects(self, stream: str, data: bytes, nanoseconds: int) -> bytes:
+        """Return an object for each line, or piece of a line longer than `LONGEST`."""
         tail = f'","stream":"{stream}","time":"{self._time(nanoseconds)}"}}\n'.encode()
-        rare = encoding.has_rare(data)
-        text = encoding.text(data)
+        line_end = b"\\n" + tail + _HEAD
         objects = []
         start = 0
-        while start < len(text):
-            end = text.find("\n", start, start + LONGEST) + 1 or min(start + LONGEST, len(text))
-            objects.append(b'{"log":"' + encoding.quoted(text[start:end], rare=rare) + tail)
+        while start < len(data):
+            end = data.rfind(b"\n", start, start + LONGEST) + 1 or _cut(data, start)
+            # Where a line ends the next object begins; behind the last one there is none.
+            objects.append((_HEAD + encoding.escaped(data[start:end], line_end) + tail).removesuffix(_HEAD + tail))
             start = end
-        return objects
+        return b"".join(objects)
 
     def _time(self, nanoseconds: int) -> str:
         """Return the time as RFC 3339 has it, in UTC."""
@@ -81,15 +83,16 @@ class Sink:
             self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
         return f"{self._second[1]}.{rest:09d}Z"
 
-    def _write(self, objects: list[bytes]) -> None:
-        total = sum(map(len, objects))
-        if not self._max_size or self._size + total <= self._max_size:
-            self._append(b"".join(objects))
-            return
-        for one in objects:
-            if self._size and self._size + len(one) > self._max_size:
+    def _write(self, objects: bytes) -> None:
+        while self._max_size and self._size + len(objects) > self._max_size:
+            end = objects.rfind(b"\n", 0, max(0, self._max_size - self._size)) + 1
+            if self._size and not end:
                 self._rotate()
-            self._append(one)
+                continue
+            end = end or objects.index(b"\n") + 1  # one that is larger than a file may be has a file of its own
+            self._append(objects[:end])
+            objects = objects[end:]
+        self._append(objects)
 
     def _append(self, data: bytes) -> None:
         """Append all of it, or leave the file as it was."""
@@ -133,3 +136,9 @@ class Sink:
 def open(directory_fd: int, arguments: dict[str, str]) -> Sink:  # noqa: A001  # the name is the contract's
     """Open the log in the container's directory; ``arguments`` are `JsonFileDriver.sink_arguments`."""
     return Sink(directory_fd, int(arguments["max-size"]), int(arguments["max-file"]))
+
+
+def _cut(data: bytes, start: int) -> int:
+    """Return where a piece of a line that is too long ends: not within a character."""
+    piece = data[start : start + LONGEST]
+    return start + len(piece) - (encoding.unfinished(piece) if len(piece) == LONGEST else 0)
