@@ -145,7 +145,8 @@ def test_what_the_kernel_refuses_changes_nothing(box: Box) -> None:
     with box.container(*flags, script=fill) as container:
         container.wait_for_log("full")
         before = container.inspect()["Limits"]
-        refused(box("update", "--memory", "20m", "--memory-swap", "20m", "--pids-limit", "9", container.name), "memory")
+        why = "memory.limit cannot become 20 MiB: 5"
+        refused(box("update", "--memory", "20m", "--memory-swap", "20m", "--pids-limit", "9", container.name), why)
         assert container.inspect()["Limits"] == before
         assert container.state["Running"]
 

@@ -43,16 +43,18 @@ def lay_out(spec: dict[str, Any], work: Path) -> Path:
     """Make the whole tree below ``work`` and return its root."""
     root = work / "root"
     mount("tmpfs", work, "mode=0755")
-    for name in ("upper", "work"):
-        (work / name).mkdir()
-    mount("overlay", root, f"lowerdir={spec['rootfs']},upperdir={work}/upper,workdir={work}/work")
+    disk = Path(spec["disk"]) if spec["disk"] else work
+    for name in ("upper", "work", "engine"):
+        (disk / name).mkdir(exist_ok=True)
+    mount("overlay", root, f"lowerdir={spec['rootfs']},upperdir={disk}/upper,workdir={disk}/work")
     mount("proc", root / "proc")
     filter_controllers(root, work)
     mount("sysfs", root / "sys")
     make_dev(root / "dev")
     mount("tmpfs", root / "run", "mode=0755,size=512m")
     mount("tmpfs", root / "tmp", "mode=1777")
-    mount("tmpfs", root / "var/lib/engine", "mode=0700")
+    (root / "var/lib/engine").mkdir(parents=True, exist_ok=True)
+    bind(disk / "engine", root / "var/lib/engine")
     for shared in spec["shared"]:
         (root / shared.lstrip("/")).mkdir(parents=True, exist_ok=True)
         bind(Path(shared), root / shared.lstrip("/"), "ro")

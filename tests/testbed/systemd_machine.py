@@ -50,13 +50,17 @@ def native_mode() -> str:
 
 
 class SystemdMachine:
-    """One booted machine. ``pid`` is its PID 1 as seen from outside; ``scratch`` a writable directory inside."""
+    """One booted machine. ``pid`` is its PID 1 as seen from outside; ``scratch`` a writable directory inside.
+
+    What is written to it is lost when it stops, unless ``disk`` is a directory to hold that: the next one starts there.
+    """
 
     scratch = "/tmp"
 
-    def __init__(self, name: str, mode: str, shared: Iterable[Path] = ()) -> None:
+    def __init__(self, name: str, mode: str, shared: Iterable[Path] = (), disk: Path | None = None) -> None:
         self.name = name
         self.mode = mode
+        self.disk = disk
         self.shared = [CHECKOUT, rootfs.CACHE, *shared]
         if not Path(sys.base_prefix).is_relative_to("/usr"):
             self.shared.append(Path(sys.base_prefix))
@@ -77,7 +81,7 @@ class SystemdMachine:
         self.work.mkdir()
         spec = {
             "name": self.name, "mode": self.mode, "work": str(self.work), "rootfs": str(rootfs.build(rootfs.SYSTEMD)),
-            "hierarchies": hierarchies(), "shared": [str(path) for path in self.shared],
+            "hierarchies": hierarchies(), "shared": [str(path) for path in self.shared], "disk": str(self.disk or ""),
             "environment": {name: os.environ[name] for name in (marks.RUN, marks.TEST) if name in os.environ},
         }  # fmt: skip
         inside = [sys.executable, "-I", str(Path(__file__).with_name("inside.py")), json.dumps(spec)]
@@ -101,6 +105,13 @@ class SystemdMachine:
             make_cgroup(group / "client")
         enter = ["nsenter", "--target", str(self.pid), "--all", "--wd=/", "--", *map(str, command)]
         return self._joined([group / "client" for group in self.groups], enter)
+
+    def power_off(self, patience: float = 60.0) -> None:
+        """Shut it down as its administrator does, and return when it is off; `stop` is needed all the same."""
+        assert self._unshare
+        self.run(["systemctl", "poweroff"])
+        self._unshare.wait(patience)
+        self.pid = 0
 
     def stop(self) -> None:
         """Kill it with everything in it, and remove its cgroups and its directory."""

@@ -3,71 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from plugins.cgroup_systemd.tests.held import Held, take_image
 from tests.testbed.systemd_machine import SystemdMachine
 
-ENGINE = str(Path(sys.executable).parent / "engine")
 MIB = 1 << 20
-Done = subprocess.CompletedProcess[str]
-
-
-class Held:
-    """A container that sleeps in a scope of the machine's systemd."""
-
-    def __init__(self, machine: SystemdMachine, *flags: str) -> None:
-        self.machine = machine
-        run = ["run", "-d", "--cgroup-driver", "systemd", *flags, "busybox", "sleep", "600"]
-        done = self.engine(*run)
-        assert done.returncode == 0, done.stderr
-        self.id = done.stdout.strip()
-
-    def engine(self, *words: str) -> Done:
-        return self.machine.run([ENGINE, *words])
-
-    def done(self, *words: str) -> str:
-        done = self.engine(*words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    @property
-    def unit(self) -> str:
-        units = self.machine.run(["systemctl", "list-units", "--all", "--no-legend", "--plain", "--type=scope"]).stdout
-        return next((line.split()[0] for line in units.splitlines() if self.id in line), "")
-
-    def shown(self, *names: str) -> dict[str, str]:
-        lines = self.machine.run(["systemctl", "show", self.unit, *(f"-p{name}" for name in names)]).stdout.splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
-    def applied(self, limit: str) -> str:
-        found = json.loads(self.done("inspect", self.id))[0]["Limits"]
-        return next(str(row["Applied"]) for row in found if row["Name"] == limit)
-
-    def file(self, v1: str, v2: str) -> str:
-        return self.done("exec", self.id, "sh", "-c", f"cat /sys/fs/cgroup/{v1} || cat /sys/fs/cgroup/{v2}").strip()
-
-    def used(self) -> int:
-        """Return the processor time as `engine stats` counts it; that takes half a second."""
-        row = json.loads(self.done("stats", "--no-stream", "--format", "json", self.id))
-        return int(row["Counters"]["cpu_ns"])
-
-    def gone(self) -> bool:
-        deadline = time.monotonic() + 10
-        while self.unit and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return not self.unit
 
 
 @pytest.fixture
 def held(systemd_machine: SystemdMachine, busybox_rootfs_tar: Path) -> Iterator[Held]:
-    with open(busybox_rootfs_tar, "rb") as tar:
-        assert systemd_machine.run([ENGINE, "import", "-", "busybox"], stdin=tar).returncode == 0
+    take_image(systemd_machine, busybox_rootfs_tar)
     found = Held(
         systemd_machine, "--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--memory-reservation", "8m"
     )

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _PREFERENCE = 40
 """Below cgroupfs: a scope costs some 25 ms, a directory one."""
+_SERVICE = "engine.service"
+"""The unit that docs/containers.md gives: it starts after a boot what is to run, and ends everything before one."""
 _TIMEOUT = 10.0
 _OPTIONS = ("bus", "timeout")
 
@@ -193,12 +195,17 @@ class CgroupSystemd(CgroupDriver):
 
 
 def _fixed(unit: str, slice_name: str) -> list[Property]:
-    """Return what every scope gets. It is delegated: what is below it is the container's, not systemd's."""
+    """Return what every scope gets. It is delegated: what is below it is the container's, not systemd's.
+
+    What comes later is stopped first: at shutdown, containers get their own stop signal from that service, and only
+    what is left then SIGTERM from systemd, which sends it to every process of a scope.
+    """
     rows = (
         ("Description", "s", f"engine container {unit.removesuffix('.scope').rpartition('-')[2]}"),
         ("Slice", "s", slice_name),
         ("Delegate", "b", True),
         ("CollectMode", "s", "inactive-or-failed"),
+        ("Before", "as", [_SERVICE]),
         ("CPUAccounting", "b", True),
         ("MemoryAccounting", "b", True),
         ("TasksAccounting", "b", True),
