@@ -23,9 +23,9 @@ Three ways to put a process into its group, and a driver takes the one that fits
 A runtime that manages the cgroup itself (runc) gets ``oci_path`` and, when set, ``--systemd-cgroup``; then only the
 journalled steps are run, so that two never write the same files and yet a crash leaves nothing.
 
-`plan` looks at the hierarchy found when the driver was made, and at the parent, and touches nothing. `probe`, `statistics` and
-`read_back` read. All of it runs in the command's process, as root (or the user's own systemd manager), in the host's
-namespaces.
+`plan` looks at the hierarchy found when the driver was made, and at the parent, and touches nothing. `probe`,
+`statistics` and `read_back` read. All of it runs in the command's process, as root (or the user's own systemd manager),
+in the host's namespaces.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def must_be_domain(top: str, directory: str, *, plugin: str) -> None:
         kind = read_value(path, "cgroup.type")
         if kind != _DOMAIN:
             raise Conflict(
-                f"no container can be in the cgroup {path}: it belongs to a threaded subtree (its cgroup.type is {kind})",
+                f"no container can be in the cgroup {path}: it is of a threaded subtree (its cgroup.type is {kind})",
                 fix="Choose another --cgroup-parent: its cgroup.type must be domain.",
                 plugin=plugin,
             )
