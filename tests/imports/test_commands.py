@@ -26,14 +26,11 @@ BUDGETS = {
 }
 """Modules that a command may import, the interpreter's own 33 included."""
 
-RUN_BUDGET = 380
+RUN_BUDGET = 329
 """Modules that ``engine run`` may import, when its settings and the index of plugins are remembered."""
 
 REASONS = {
-    "typer": "the command line",
     "pluggy": "checks the chosen plugins' hooks, and calls them",
-    "annotated_doc": "typer imports it",
-    "shellingham": "typer imports it, to know the shell that it completes for",
 }
 """Why each library outside the standard library is on the way of ``engine run``."""
 

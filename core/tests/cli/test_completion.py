@@ -126,7 +126,7 @@ def test_it_is_found_out_anew_when_the_command_line_changes(monkeypatch: pytest.
     monkeypatch.setattr(cache, "_TICK", 0)
     module = tmp_path / "module.py"
     module.write_text("")
-    monkeypatch.setattr(table, "_sources", lambda: [str(module)])
+    monkeypatch.setattr(table, "sources", lambda: [str(module)])
     table.command("stop")
     module.write_text("# changed")
     monkeypatch.setattr(table, "describe", lambda _name: describe("start"))

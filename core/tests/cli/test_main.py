@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -86,11 +86,11 @@ def test_what_is_typed_wrong_takes_two_lines(arguments: list[str], what: str, fi
 def test_words_after_the_image_are_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, list[str], bool]] = []
 
-    def note(image: str, command: list[str], flags: dict[str, bool]) -> None:
-        seen.append((image, command, flags["rm"]))
+    def note(image: str, command: Sequence[str], flags: dict[str, bool]) -> None:
+        seen.append((image, list(command), flags["rm"]))
         raise InvalidInput("enough")
 
-    monkeypatch.setattr("engine.cli.run.options_of", note)
+    monkeypatch.setattr("engine.cli.running.options_of", note)
     assert run(["run", "--rm", "host:", "sh", "-c", "x", "--rm", "--", "-i"]) == 125
     assert run(["run", "host:", "--rm"]) == 125
     assert seen == [("host:", ["sh", "-c", "x", "--rm", "--", "-i"], True), ("host:", ["--rm"], False)]
@@ -111,11 +111,11 @@ def test_words_after_the_image_are_the_commands(monkeypatch: pytest.MonkeyPatch)
 def test_flags_with_values(typed: str, flags: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, object] = {}
 
-    def note(_image: str, _command: list[str], given: dict[str, object]) -> None:
+    def note(_image: str, _command: Sequence[str], given: dict[str, object]) -> None:
         seen.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
         raise InvalidInput("enough")
 
-    monkeypatch.setattr("engine.cli.run.options_of", note)
+    monkeypatch.setattr("engine.cli.running.options_of", note)
     assert run(["run", *typed.split(), "host:"]) == 125
     assert {name: seen[name] for name in flags} == flags
 

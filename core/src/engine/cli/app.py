@@ -6,7 +6,6 @@ A command's function returns its exit status, or None for success. What it raise
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -16,14 +15,11 @@ from typer.main import get_command, get_command_from_info, get_group
 
 from engine import __version__
 from engine.cli.commands import BORROWED, COMMANDS, first_word, overview
-from engine.cli.failures import end_with_the_reader, nobody_reads, report
+from engine.cli.failures import EXIT_INTERRUPTED, guarded
 from engine.cli.lean import lighten
 from engine.cli.output import write
 from engine.cli.places import Places
 from engine.errors import InvalidInput
-
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
 
 
 class CommandTable(TyperGroup):
@@ -110,26 +106,20 @@ def options(
 
 def invoke(arguments: list[str]) -> int:
     """Run the command that ``arguments`` name and return the exit status."""
-    debug = "--debug" in arguments[: first_word(arguments)]
-    try:
-        return _run(arguments)
-    except typer.Exit as ended:
-        return ended.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return EXIT_INTERRUPTED
-    except BrokenPipeError as error:
-        return end_with_the_reader() if nobody_reads() else report(error, debug=debug)
-    except typer.TyperException as error:
-        return report(_usage(error, arguments), debug=debug)
-    except Exception as error:  # noqa: BLE001  # the outermost place: it is reported, and where it came from on request
-        return report(error, debug=debug)
+    return guarded(lambda: _run(arguments), debug="--debug" in arguments[: first_word(arguments)])
 
 
 def _run(arguments: list[str]) -> int:
     group: Any = lighten(get_command(app))
-    with group.make_context("engine", arguments) as ctx:
-        status = group.invoke(ctx)
-        sys.stdout.flush()
+    try:
+        with group.make_context("engine", arguments) as ctx:
+            status = group.invoke(ctx)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except typer.TyperException as error:
+        raise _usage(error, arguments) from error
     return status if isinstance(status, int) else 0
 
 

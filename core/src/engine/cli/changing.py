@@ -4,7 +4,7 @@ from typing import Annotated, Unpack
 
 import typer
 
-from engine.cli.limit_flags import LimitFlags, limits_of
+from engine.cli.limit_flags import LimitFlags
 from engine.cli.places import open_engine
 from engine.cli.run_flags import takes_flags
 from engine.cli.several import each
@@ -105,6 +105,8 @@ def update(
     \b
     engine update --memory 1g --cpus 2 db
     """
+    from engine.cli.limit_options import limits_of
+
     changes = limits_of(flags)
     if policy is not None:
         changes["restart"] = parse_restart(policy)

@@ -83,6 +83,14 @@ BORROWED: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """The commands that a group has from above, as Docker's groups do: what it calls each, and the name here."""
 
+QUICK: dict[str, tuple[str, str]] = {
+    "run": ("engine.cli.running", "run"),
+    "create": ("engine.cli.running", "create"),
+    "exec": ("engine.cli.executing", "execute"),
+}
+"""Module and function of each command that `engine.cli.quick` reads. The function's first argument has an ``obj``, the
+`engine.cli.places.Places`; the others are named as typer names them."""
+
 _HEAD = """Usage: engine [--root DIR] [--state DIR] [--debug] COMMAND ...
 
 A container engine made of plugins."""

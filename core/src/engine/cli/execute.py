@@ -1,13 +1,10 @@
-"""`engine exec`."""
+"""`engine exec`: its flags and help. What it does is `engine.cli.executing`'s."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from engine.cli.places import open_engine
-from engine.errors import InvalidInput
-from engine.spec.environment import variables
+from engine.cli import executing
 
 app = typer.Typer()
 
@@ -42,31 +39,17 @@ def execute(
     engine exec -it web sh
     engine exec -u postgres db psql -c 'select 1'
     """
-    from engine.containers.console import DETACH_KEYS, Console, parse_detach_keys
-    from engine.containers.executing import ExecOptions
-    from engine.containers.executing import execute as start
-
-    if tty and interactive and not detach and not os.isatty(0):
-        raise InvalidInput(
-            "-it needs a terminal, and the standard input is none", fix="Leave out -t, or run it from a terminal."
-        )
-    if workdir and not workdir.startswith("/"):
-        raise InvalidInput(f"--workdir {workdir!r} is not an absolute path", fix="Write it as in --workdir /srv.")
-    keys = parse_detach_keys(detach_keys or DETACH_KEYS)
-    options = ExecOptions(
-        command=tuple(command),
+    return executing.execute(
+        ctx,
+        container,
+        command,
+        detach=detach,
         interactive=interactive,
         tty=tty,
-        detach=detach,
-        env=variables(env or (), env_file or (), os.environ),
-        workdir=workdir or "",
-        user=user or "",
+        env=env,
+        env_file=env_file,
+        workdir=workdir,
+        user=user,
         privileged=privileged,
+        detach_keys=detach_keys,
     )
-    with open_engine(ctx) as engine:
-        connection = start(engine, container, options)
-    if connection is None:
-        return 0
-    with connection:
-        ended = Console(connection, stdin=interactive, tty=tty, detach_keys=keys).run()
-    return ended.code if ended else 0

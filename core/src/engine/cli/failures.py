@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 
 from engine.errors import EXIT_ENGINE, EngineError
 
@@ -19,6 +20,24 @@ _ADVICE = {
     errno.EROFS: "Choose a place that can be written to, with --root and --state.",
     errno.EMFILE: "Raise the limit of open files (ulimit -n), then run the command again.",
 }
+
+
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+
+def guarded(work: Callable[[], int], *, debug: bool) -> int:
+    """Do what a command line asks for; return its exit status, or report what it raises and return that one's."""
+    try:
+        status = work()
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError as error:
+        return end_with_the_reader() if nobody_reads() else report(error, debug=debug)
+    except Exception as error:  # noqa: BLE001  # the outermost place: it is reported, and where it came from on request
+        return report(error, debug=debug)
 
 
 def report(error: Exception, *, debug: bool = False) -> int:

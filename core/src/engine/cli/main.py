@@ -1,6 +1,7 @@
 """Where the ``engine`` command begins. What needs no command imports nothing: version and help are answered here.
 
-Everything else is `engine.cli.app`'s, which imports typer and then the module of the command called, no other.
+What is started in loops is read by `engine.cli.quick`. Everything else is `engine.cli.app`'s, which imports typer and
+then the module of the command called, no other.
 """
 
 from __future__ import annotations
@@ -48,20 +49,28 @@ def run(arguments: list[str]) -> int:
         from engine.cli.completion.answering import answer
 
         return answer(arguments[1:])
-    _begin_shim(arguments)
+    status = _quickly(arguments)
+    if status is not None:
+        return status
     from engine.cli.app import invoke
 
     return invoke(arguments)
 
 
-def _begin_shim(arguments: list[str]) -> None:
-    """Start the shim that ``engine run`` will need: it is ready when the command has parsed its arguments."""
-    from engine.cli.commands import first_word
+def _quickly(arguments: list[str]) -> int | None:
+    """Run a command that is read without typer; None when it is none of those."""
+    from engine.cli.commands import QUICK, first_word
 
-    if arguments[first_word(arguments) :][:1] == ["run"] and "--help" not in arguments:
+    name = "".join(arguments[first_word(arguments) :][:1])
+    if name not in QUICK or "--help" in arguments:
+        return None
+    if name == "run":
         from engine.shim.launch import prepare
 
-        prepare()
+        prepare()  # the shim that it will need: ready when the command has parsed its arguments
+    from engine.cli import quick
+
+    return quick.invoke(arguments)
 
 
 def _say(text: str) -> int:

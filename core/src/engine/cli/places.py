@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    import typer
-
     from engine.containers.engine import Engine
 
 
@@ -18,7 +16,15 @@ class Places(NamedTuple):
     debug: bool = False
 
 
-def open_engine(ctx: typer.Context, *, looking: bool = False) -> Engine:
+class Placed(Protocol):
+    """What a command is called with first: typer's context, or `engine.cli.quick`'s."""
+
+    @property
+    def obj(self) -> Any:
+        """The `Places`."""
+
+
+def open_engine(ctx: Placed, *, looking: bool = False) -> Engine:
     """Return the engine of this command line, for the rest of this process; ``looking``: one that makes nothing."""
     from engine.containers.engine import Engine
     from engine.settings import load

@@ -1,6 +1,6 @@
 """The flags of `engine run` and `engine create`: their names, as in docker-run(1), and the line that help shows.
 
-What a flag's text means is parsed by `engine.cli.run_options` and, for limits, by `engine.cli.limit_flags`. One
+What a flag's text means is parsed by `engine.cli.run_options` and, for limits, by `engine.cli.limit_options`. One
 declaration serves both commands: `takes_flags` puts these flags into the signature that typer reads.
 """
 

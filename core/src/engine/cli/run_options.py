@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.cli.limit_flags import limits_of
+from engine.cli.limit_options import limits_of
 from engine.spec import environment, isolation, security, sizes
 from engine.spec.devices import parse_cgroup_rule, parse_device
 from engine.spec.options import PULL_ALWAYS, PULL_MISSING, PULL_NEVER, HealthOptions, RunOptions, check
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 def options_of(
-    image: str, command: list[str], flags: RunFlags, surrounding: Mapping[str, str] = os.environ
+    image: str, command: Sequence[str], flags: RunFlags, surrounding: Mapping[str, str] = os.environ
 ) -> RunOptions:
     """Return the options. ``surrounding``: the variables that ``-e KEY`` passes on. Raises `InvalidInput`."""
     options = RunOptions(

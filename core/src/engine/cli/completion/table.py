@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from engine import __version__, cache
 from engine.cli.describing import Argument, Command, Flag, describe
+from engine.cli.quick import sources
 
 _SECTION = "commands"
 
@@ -17,16 +17,10 @@ def command(name: str) -> Command:
     plain = cache.recall(_SECTION, key)
     if plain is not None:
         return _command(plain)
-    seen = cache.witnesses(_sources())
+    seen = cache.witnesses(sources())
     found = describe(name)
     cache.remember(_SECTION, key, seen, _plain(found))
     return found
-
-
-def _sources() -> list[str]:
-    """Return the modules of the command line, and their directory."""
-    place = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return [place, *(entry.path for entry in os.scandir(place) if entry.name.endswith(".py"))]
 
 
 def _plain(value: Any) -> Any:
