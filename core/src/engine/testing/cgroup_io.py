@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from engine.contracts.cgroup import Capability
-from engine.testing.cgroup_support import MIB, Bench, CgroupChecks, Container, limits
+from engine.testing.cgroup_container import Container
+from engine.testing.cgroup_support import MIB, Bench, CgroupChecks, limits
 from engine.testing.disks import loop_device, numbers
 
 RATE = MIB

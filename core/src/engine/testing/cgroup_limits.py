@@ -11,7 +11,8 @@ import pytest
 from engine.contracts.cgroup import Capability
 from engine.errors import NotFound
 from engine.testing import cgroup_support
-from engine.testing.cgroup_support import MIB, SPIN, Bench, CgroupChecks, Container, eventually, limits
+from engine.testing.cgroup_container import Container
+from engine.testing.cgroup_support import MIB, SPIN, Bench, CgroupChecks, eventually, limits
 
 NULL, ZERO = {"type": "c", "major": 1, "minor": 3}, {"type": "c", "major": 1, "minor": 5}
 AFFINITY = "import os; input(); print(sorted(os.sched_getaffinity(0)))\n" * 2

@@ -1,10 +1,11 @@
 """A shim for the cgroup suite: a process with one thread that does with a plan what the real shim does, and no more.
 
-It reads one line from its standard input, ``{"steps": […], "unit": bool, "argv": […], "streams": [in, out]}``, the
-steps as plain data as the real one gets them. Then it runs PARENT_BEFORE, clones (into slot ``cgroup`` if that is set),
-has the unit made by whoever started it, runs PARENT_AFTER, lets the child run its steps and execute ``argv``, and
-waits. It says what happened in lines of JSON: ``{"unit": pid}`` (and waits for a line), ``{"started": pid}``,
-``{"error": …}``, ``{"ended": wait status}``.
+`serve` forks one for each message on standard input, a Unix socket, that brings three descriptors: a connection, and
+the container's standard input and output. The shim reads one line from its connection, ``{"steps": […], "unit": bool,
+"argv": […]}``, the steps as plain data as the real one gets them. Then it runs PARENT_BEFORE, clones (into slot
+``cgroup`` if that is set), has the unit made by whoever started it, runs PARENT_AFTER, lets the child run its steps and
+execute ``argv``, and waits. It says what happened in lines of JSON: ``{"unit": pid}`` (and waits for a line),
+``{"started": pid}``, ``{"error": …}``, ``{"ended": wait status}``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
+import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,34 +32,69 @@ class Child(NamedTuple):
     failure: int
 
 
-def main() -> None:
-    """Serve one container."""
-    request = json.loads(sys.stdin.readline())
+class Caller:
+    """Whoever wants a container, at the other end of a connection."""
+
+    def __init__(self, connection: int) -> None:
+        self._stream = socket.socket(fileno=connection).makefile("rw", encoding="utf-8")
+
+    def read_line(self) -> str:
+        """Return what it says next."""
+        return self._stream.readline()
+
+    def tell(self, what: dict[str, Any]) -> None:
+        """Say what happened."""
+        self._stream.write(json.dumps(what) + "\n")
+        self._stream.flush()
+
+
+def serve() -> None:
+    """Fork a shim whenever one is asked for, until nobody can ask any more. Nobody waits for them."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(fileno=0) as asked:
+        while True:
+            _, descriptors, _, _ = socket.recv_fds(asked, 1, 3)
+            if not descriptors:
+                return
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for descriptor in (asked.fileno(), *descriptors):
+                    os.set_inheritable(descriptor, False)
+                connection, *streams = descriptors
+                serve_container(Caller(connection), streams)
+                os._exit(0)
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def serve_container(caller: Caller, streams: Sequence[int]) -> None:
+    """Start one container, and wait for its end."""
+    request = json.loads(caller.read_line())
     steps = [from_plain(step) for step in request["steps"]]
     slots: Slots = {}
     try:
         execute.run(of_phase(steps, Phase.PARENT_BEFORE), slots)
-        child = _clone(steps, slots, request["argv"], request["streams"])
+        child = _clone(steps, slots, request["argv"], streams)
     except EngineError as error:
-        _say({"error": error.to_plain()})
+        caller.tell({"error": error.to_plain()})
         return
     slots["pid"] = child.pid
     try:
-        _start(child, of_phase(steps, Phase.PARENT_AFTER), slots, unit=request["unit"])
+        _start(caller, child, of_phase(steps, Phase.PARENT_AFTER), slots, unit=request["unit"])
     except EngineError as error:
         os.kill(child.pid, signal.SIGKILL)
         os.waitpid(child.pid, 0)
-        _say({"error": error.to_plain(), "undone": execute.undo(steps, slots)})
+        caller.tell({"error": error.to_plain(), "undone": execute.undo(steps, slots)})
         return
-    _say({"started": child.pid})
-    _say({"ended": os.waitpid(child.pid, 0)[1]})
+    caller.tell({"started": child.pid})
+    caller.tell({"ended": os.waitpid(child.pid, 0)[1]})
 
 
-def _start(child: Child, after: Sequence[Step], slots: Slots, *, unit: bool) -> None:
+def _start(caller: Caller, child: Child, after: Sequence[Step], slots: Slots, *, unit: bool) -> None:
     """Have the unit made, finish what the parent does, and return once the program runs in the child."""
     if unit:
-        _say({"unit": child.pid})
-        if sys.stdin.readline() != "made\n":
+        caller.tell({"unit": child.pid})
+        if caller.read_line() != "made\n":
             raise EngineError("the unit was not made")
     execute.run(after, slots)
     os.write(child.gate, b"1")
@@ -95,10 +131,5 @@ def _be_container(
         os._exit(125)
 
 
-def _say(what: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    serve()
