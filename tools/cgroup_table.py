@@ -63,7 +63,7 @@ ROWS = (
     Row("hugetlb", Capability.HUGETLB, ("huge_pages_are_limited",)),
     Row("any file of v2", Capability.UNIFIED, ("any_file_of_v2_can_be_written",)),
     Row("freezing", Capability.FREEZE, ("freezing_stops_all_progress",)),
-    Row("killing a bomb", Capability.PIDS, ("a_bomb_of_thousands_is_gone_within_a_second",)),
+    Row("killing a bomb", Capability.PIDS, ("kill_empties_a_fork_bomb_within_a_second",)),
     Row("pressure", Capability.STATISTICS, ("pressure_is_told",)),
 )  # fmt: skip
 """What no check measures has no row: rdma takes hardware, net_cls and net_prio a filter that looks at them."""

@@ -90,6 +90,7 @@ def main() -> int:
     names = [plan.name for plan in PLANS]
     parser.add_argument("machine", nargs="*", help=f"which: {', '.join(names)}; all when none is named")
     parser.add_argument("-k", dest="selected", default="", metavar="WORDS", help="only these tests, as pytest's -k")
+    parser.add_argument("--run", action="append", metavar="WORDS", help="pytest's words, instead of the machine's own")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the results as JSON")
     asked = parser.parse_args()
     if unknown := set(asked.machine) - set(names):
@@ -97,7 +98,8 @@ def main() -> int:
     results: list[Result] = []
     for plan in PLANS:
         if not asked.machine or plan.name in asked.machine:
-            for result in run_plan(plan, asked.selected):
+            chosen = plan._replace(runs=tuple(asked.run)) if asked.run else plan
+            for result in run_plan(chosen, asked.selected):
                 results.append(result)
                 print(f"{plan.name}: {result.outcome:7} {result.seconds:6.1f} s {result.test}", flush=True)
                 if result.outcome != "passed":

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-CGROUP_FS = "plugins/cgroup_fs/tests/test_contract.py"
-CGROUP_SYSTEMD = "plugins/cgroup_systemd/tests/contract_inside.py"
+
+def suite(module: str, tests: str) -> str:
+    """Return pytest's words for a cgroup suite, less what emulation is too slow for: it has a smaller bomb as well."""
+    return f"{module} --deselect {module}::{tests}::test_a_bomb_of_thousands_is_gone_within_a_second"
+
+
+CGROUP_FS = suite("plugins/cgroup_fs/tests/test_contract.py", "TestCgroupFs")
+CGROUP_SYSTEMD = suite("plugins/cgroup_systemd/tests/contract_inside.py", "TestCgroupSystemd")
 
 
 class Plan(NamedTuple):

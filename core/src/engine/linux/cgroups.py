@@ -156,7 +156,9 @@ def kill(group: Group, deadline: float = 10.0) -> None:
         _await(lambda: _kill_once(group), deadline, "", events_of=group.v2)
     except TimeoutError:
         pids = processes(group)
-        raise TimeoutError(errno.ETIMEDOUT, f"processes {pids} do not end", " ".join(group.directories)) from None
+        some = ", ".join(map(str, pids[:5])) + (f" and {len(pids) - 5} more" if len(pids) > 5 else "")
+        what = f"these processes do not end: {some}"
+        raise TimeoutError(errno.ETIMEDOUT, what, " ".join(group.directories)) from None
 
 
 def _kill_once(group: Group) -> bool:

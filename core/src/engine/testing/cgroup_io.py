@@ -15,8 +15,10 @@ from engine.testing.disks import loop_device, numbers
 
 RATE = MIB
 CHUNK = 1 << 16
-_CONTENDED = 1000
-"""Chunks that both read in their time where they wait for the disk, and not for a processor that is emulated."""
+BLOCK = 4 * CHUNK
+"""What is read at once: enough that a reader's own work is little beside the disk's, also where it is emulated."""
+_CONTENDED = 250
+"""Blocks that both read in their time where they wait for the disk, and not for a processor that is emulated."""
 TRANSFER = f"""
 import mmap, os
 while line := input():
@@ -36,9 +38,11 @@ path = input()
 end, counts = time.monotonic() + 1.5, []
 def read(seed):
     fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
-    data, places, count = mmap.mmap(-1, {CHUNK}), random.Random(seed), 0
+    data, count = [mmap.mmap(-1, {BLOCK})], 0
+    places = [number * {BLOCK} for number in range(128)]
+    random.Random(seed).shuffle(places)
     while time.monotonic() < end:
-        os.preadv(fd, [data], places.randrange(512) * {CHUNK})
+        os.preadv(fd, data, places[count % 128])
         count += 1
     counts.append(count)
 readers = [threading.Thread(target=read, args=(seed,)) for seed in (1, 2)]
