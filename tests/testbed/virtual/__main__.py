@@ -1,8 +1,8 @@
 """``python -m tests.testbed.virtual``: run in virtual machines the tests that this machine's kernel cannot show.
 
-Prints a line for each test, and fails when one failed, or when a machine did not get to its tests. ``--report`` keeps
-the results as JSON: a list of objects with ``machine``, ``kernel``, ``systemd``, ``hierarchy``, ``test``, ``outcome``
-(passed, failed, skipped), ``seconds`` and ``text``.
+Prints what pytest says as it goes, and fails when a test failed, or when a machine did not get to its tests.
+``--report`` keeps the results as JSON: a list of objects with ``machine``, ``kernel``, ``systemd``, ``hierarchy``,
+``test``, ``outcome`` (passed, failed, skipped), ``seconds`` and ``text``.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.testbed.virtual import image
-from tests.testbed.virtual.machine import VirtualMachine
+from tests.testbed.virtual.machine import Done, VirtualMachine
 from tests.testbed.virtual.plans import PLANS, Plan
 
 RUN_TIMEOUT = 1200.0
 """Seconds for one run of pytest."""
+RESULTS, SAID = "/run/results.xml", "/run/pytest.log"
 PYTEST = (
-    str(image.PYTHON), "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "--override-ini=timeout=600", "-q",
-    "-rs", "--tb=short", "--junit-xml=/run/results.xml",
+    str(image.PYTHON), "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "--override-ini=timeout=300", "-v",
+    "--tb=short", f"--junit-xml={RESULTS}",
 )  # fmt: skip
 
 
@@ -59,17 +61,29 @@ def run_plan(plan: Plan, selected: str) -> Iterator[Result]:
 def run_tests(machine: VirtualMachine, words: str, selected: str) -> Iterator[tuple[str, str, float, str]]:
     """Run pytest in the machine; yield node, outcome, seconds and text of each test, or of pytest when it had none."""
     choice = f"-k {shlex.quote(selected)}" if selected else ""
-    done = machine.run(
-        ["sh", "-c", f"cd {image.CHECKOUT} && rm -f /run/results.xml && exec {shlex.join(PYTEST)} {choice} {words}"],
-        {"CI": "true"},
-        RUN_TIMEOUT,
-    )
-    written = machine.run(["cat", "/run/results.xml"])
+    machine.check("rm", "-f", RESULTS, SAID)
+    pytest = f"cd {image.CHECKOUT} && exec {shlex.join(PYTEST)} {choice} {words} >{SAID} 2>&1"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(machine.run, ["sh", "-c", pytest], {"CI": "true"}, RUN_TIMEOUT)
+        said = follow(machine, running)
+    status = running.result().status
+    written = machine.run(["cat", RESULTS])
     cases = list(ET.fromstring(written.output).iter("testcase")) if written.status == 0 else []
     for case in cases:
         yield (*outcome_of(case),)
-    if done.status not in {0, 5} and not any(outcome_of(case)[1] == "failed" for case in cases):
-        yield words, "failed", 0.0, done.output[-4000:] + done.errors[-4000:]
+    if status not in {0, 5} and not any(outcome_of(case)[1] == "failed" for case in cases):
+        yield words, "failed", 0.0, said[-8000:]
+
+
+def follow(machine: VirtualMachine, running: Future[Done]) -> str:
+    """Print what pytest says in the machine while it runs, and return it all."""
+    said, ended = "", False
+    while not ended:
+        ended = bool(wait([running], 2.0).done)
+        news = machine.run(["tail", "-c", f"+{len(said.encode()) + 1}", SAID]).output
+        print(news, end="", flush=True)
+        said += news
+    return said
 
 
 def outcome_of(case: ET.Element) -> tuple[str, str, float, str]:
@@ -99,11 +113,7 @@ def main() -> int:
     for plan in PLANS:
         if not asked.machine or plan.name in asked.machine:
             chosen = plan._replace(runs=tuple(asked.run)) if asked.run else plan
-            for result in run_plan(chosen, asked.selected):
-                results.append(result)
-                print(f"{plan.name}: {result.outcome:7} {result.seconds:6.1f} s {result.test}", flush=True)
-                if result.outcome != "passed":
-                    print(result.text, flush=True)
+            results.extend(run_plan(chosen, asked.selected))
     if asked.report:
         asked.report.write_text(json.dumps([result._asdict() for result in results], indent=1))
     counts = Counter(result.outcome for result in results)
