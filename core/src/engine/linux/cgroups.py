@@ -149,8 +149,9 @@ def kill(group: Group, deadline: float = 10.0) -> None:
 
     On v2 the kernel does it at once (cgroup.kill, Linux 5.14). Otherwise the group is frozen, so that nothing can fork,
     everything gets the signal, and it is thawed, since only then does a task die that the v1 freezer holds; again,
-    until it is empty. Without a freezer forks are stopped by ``pids.max``. TimeoutError after ``deadline`` seconds: a
-    process is stuck in the kernel, or is outside of the caller's pid namespace and there is no cgroup.kill.
+    until it is empty. Without a freezer, or when freezing takes too long, forks are stopped by ``pids.max``.
+    TimeoutError after ``deadline`` seconds: a process is stuck in the kernel, or is outside of the caller's pid
+    namespace and there is no cgroup.kill.
     """
     try:
         _await(lambda: _kill_once(group), deadline, "", events_of=group.v2)
@@ -182,21 +183,34 @@ def _kill_at_once(directory: str) -> bool:
 
 
 def _kill_standing_still(group: Group) -> None:
-    """Freeze, signal, thaw, once. A group that cannot be frozen in half a second is signalled all the same."""
-    can_freeze = bool(group.v2 or "freezer" in group.v1)
+    """Freeze, signal, thaw, once. Where half a second is too short for that, nothing can fork and all is signalled."""
+    is_frozen = _freezes(group)
     try:
-        if can_freeze:
-            freeze(group, 0.5)
-        elif "pids" in group.v1:
-            _write_if_there(group.v1["pids"], "pids.max", "0")
-    except (TimeoutError, FileNotFoundError):
-        can_freeze = False
-    try:
+        if not is_frozen:
+            _stop_forks(group)
         for pid in processes(group):
             _signal(pid)
     finally:
-        if can_freeze:
+        if is_frozen:
             thaw(group)
+
+
+def _freezes(group: Group) -> bool:
+    """Freeze the group if it can be frozen, soon, and is there; tell whether it is."""
+    if not group.v2 and "freezer" not in group.v1:
+        return False
+    try:
+        freeze(group, 0.5)
+    except (TimeoutError, FileNotFoundError):
+        return False
+    return True
+
+
+def _stop_forks(group: Group) -> None:
+    """Allow no process more (``pids.max``). It is not put back: the group has not long to live."""
+    for directory in filter(None, (group.v1.get("pids"), group.v2)):
+        if os.path.exists(f"{directory}/pids.max"):
+            _write_if_there(directory, "pids.max", "0")
 
 
 def _signal(pid: int) -> None:
