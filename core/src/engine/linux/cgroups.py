@@ -147,9 +147,9 @@ def thaw(group: Group) -> None:
 def kill(group: Group, deadline: float = 10.0) -> None:
     """SIGKILL every process of the group, and return when none is left (zombies may be).
 
-    On v2 the kernel does it at once (cgroup.kill, Linux 5.14). Otherwise the group is frozen, so that nothing can fork,
-    everything gets the signal, and it is thawed, since only then does a task die that the v1 freezer holds; again,
-    until it is empty. Without a freezer, or when freezing takes too long, forks are stopped by ``pids.max``.
+    On v2 the kernel does it at once (cgroup.kill, Linux 5.14). Otherwise forks are stopped by ``pids.max``, the group
+    is frozen, everything gets the signal, and it is thawed, since only then does a task die that the v1 freezer holds;
+    again, until it is empty. Either of the first two would do, but what forks all the time is frozen slowly.
     TimeoutError after ``deadline`` seconds: a process is stuck in the kernel, or is outside of the caller's pid
     namespace and there is no cgroup.kill.
     """
@@ -183,27 +183,18 @@ def _kill_at_once(directory: str) -> bool:
 
 
 def _kill_standing_still(group: Group) -> None:
-    """Freeze, signal, thaw, once. Where half a second is too short for that, nothing can fork and all is signalled."""
-    is_frozen = _freezes(group)
+    """Freeze, signal, thaw, once. A group that cannot be frozen in half a second is signalled all the same."""
+    _stop_forks(group)
     try:
-        if not is_frozen:
-            _stop_forks(group)
+        if group.v2 or "freezer" in group.v1:
+            freeze(group, 0.5)
+    except (TimeoutError, FileNotFoundError):
+        pass  # nothing forks all the same, or the group is gone
+    try:
         for pid in processes(group):
             _signal(pid)
     finally:
-        if is_frozen:
-            thaw(group)
-
-
-def _freezes(group: Group) -> bool:
-    """Freeze the group if it can be frozen, soon, and is there; tell whether it is."""
-    if not group.v2 and "freezer" not in group.v1:
-        return False
-    try:
-        freeze(group, 0.5)
-    except (TimeoutError, FileNotFoundError):
-        return False
-    return True
+        thaw(group)
 
 
 def _stop_forks(group: Group) -> None:
