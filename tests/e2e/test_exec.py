@@ -50,6 +50,14 @@ def test_input_output_and_errors_are_relayed_apart(box: Box) -> None:
         assert box.done("exec", container.name, "cat", input="typed\n").stdout == ""
 
 
+def test_input_that_nobody_reads_holds_nothing_up(box: Box) -> None:
+    much, late = "x" * (4 << 20), "sleep 0.5; exec <&-; echo on"
+    assert box.done("run", "--rm", "-i", box.image, "sleep", "0.5", input=much).stdout == ""
+    with box.container() as container:
+        assert box.done("exec", "-i", container.name, "true", input=much).stdout == ""
+        assert box.done("exec", "-i", container.name, "sh", "-c", late, input=much).stdout == "on\n"
+
+
 def test_much_output_arrives_whole(box: Box) -> None:
     with box.container() as container:
         assert container.sh("seq 200000") == "".join(f"{n}\n" for n in range(1, 200001))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -51,6 +52,18 @@ def test_the_foreground_command_passes_signals_on(name: str, box: Box) -> None:
         assert running.stdout.readline() == "ready\n"
         running.send_signal(signal.Signals[f"SIG{name}"])
         assert running.communicate(timeout=20)[0] == f"{name}\n"
+        assert running.returncode == 5
+
+
+def test_signals_overtake_input_that_nobody_reads(box: Box) -> None:
+    with box.to_be_removed() as container, open("/dev/zero") as endless:
+        command = ("run", "-i", "--name", container, box.image, "sh", "-c", FOREGROUND.format("INT"))
+        running = box.root.popen(*command, stdin=endless, stdout=subprocess.PIPE)
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        time.sleep(0.3)  # until all that lies on the way is full
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=20)[0] == "INT\n"
         assert running.returncode == 5
 
 

@@ -62,6 +62,20 @@ def test_attach_after_the_starter_was_killed(box: Box) -> None:
         assert container.logs() == "ready\ngot one\ngot two\ngot end\n"
 
 
+def test_a_dead_shim_is_told_of_while_input_is_on_its_way(box: Box) -> None:
+    with box.container() as container, open("/dev/zero") as endless:
+        running = box.root.popen(
+            "exec", "-i", container.name, "sh", "-c", "echo ready; sleep 600",
+            stdin=endless, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        os.kill(container.state["ShimPid"], signal.SIGKILL)
+        _out, said = running.communicate(timeout=20)
+        assert "shim was killed" in said
+        assert running.returncode == 125
+
+
 def test_a_finished_input_reaches_the_process(box: Box) -> None:
     with started(box, "-i") as (container, starter):
         assert starter.stdin is not None

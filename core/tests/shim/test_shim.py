@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,13 @@ def read_all(connection: socket.socket) -> tuple[bytes, bytes, Exit | None]:
     return written[protocol.STDOUT], written[protocol.STDERR], None
 
 
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_output_and_status_reach_the_launcher(kept: Kept) -> None:
     connection = kept.start("/bin/sh", "-c", "echo out; echo err >&2; exit 7")
     out, err, ended = read_all(connection)
@@ -152,6 +159,31 @@ def test_a_slow_client_holds_the_process_up_and_loses_nothing(kept: Kept) -> Non
     assert ended is not None
 
 
+def test_input_that_is_not_taken_holds_up_neither_signals_nor_the_end(kept: Kept) -> None:
+    connection = kept.start("/bin/sleep", "60")
+    connection.settimeout(20)
+    assert protocol.receive(connection) is not None
+    connection.sendall(protocol.frame(protocol.STDIN, bytes(1 << 20)))
+    assert protocol.receive(connection) == (protocol.STDIN_WAIT, b"")
+    later = kept.connect({"op": "attach"})
+    assert [protocol.receive(later) for _ in range(2)][1] == (protocol.STDIN_WAIT, b"")
+    connection.sendall(protocol.frame(protocol.SIGNAL, b"9"))
+    assert protocol.receive(connection) == (protocol.STDIN_GO, b""), "nobody will read it any more"
+    assert read_all(connection)[2] == kept.exit_record()
+
+
+def test_who_leaves_while_input_waits_is_let_go(kept: Kept) -> None:
+    connection = kept.start("/bin/sleep", "60")
+    assert protocol.receive(connection) is not None
+    open_files = Path(f"/proc/{kept.launched[0].pid}/fd")
+    before = len(list(open_files.iterdir()))
+    peer = kept.connect({"op": "attach"})
+    peer.sendall(protocol.frame(protocol.STDIN, bytes(1 << 20)))
+    assert [protocol.receive(peer) for _ in range(2)][1] == (protocol.STDIN_WAIT, b"")
+    peer.close()
+    until(lambda: len(list(open_files.iterdir())) <= before)
+
+
 def test_exec_runs_beside_the_init_with_its_own_status(kept: Kept) -> None:
     connection = kept.start("/bin/sleep", "60")
     assert protocol.receive(connection) is not None
@@ -197,10 +229,7 @@ def test_it_imports_what_it_is_to_expect_before_the_plan_comes(kept: Kept, tmp_p
     shim = launch()
     message = {"op": "expect", "modules": ["expected_module"], "paths": [str(tmp_path)]}
     shim.connection.sendall(protocol.control(message))
-    deadline = time.monotonic() + 10
-    while not mark.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(mark.exists)
     shim.close()
     shim.reap()
 

@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 from types import FrameType
 
 from engine.containers.guard import TerminalGuard
@@ -47,6 +48,7 @@ class Console:
         self._forward = forward and not tty
         self._outputs = outputs
         self._typed = b""
+        self._held = False
         self._decoder = Decoder()
         self._out = bytearray()
         self._signals: list[int] = []
@@ -97,13 +99,13 @@ class Console:
     def _ready(self, woken: int) -> list[tuple[int, int]]:
         """Wait for what can be done next.
 
-        The input is left alone while the shim is behind with it: a process that waits for its output to be read takes
-        none, and only this command reads that output.
+        The input is left alone while the process is behind with it, as the shim says, or the shim itself: a process
+        that waits for its output to be read takes none, and only this command reads that output.
         """
         poll = select.poll()
         poll.register(woken, select.POLLIN)
         poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._out else 0))
-        if self._stdin and not self._out:
+        if self._stdin and not self._held and not self._out:
             poll.register(0, select.POLLIN)
         return poll.poll()
 
@@ -146,7 +148,10 @@ class Console:
         return out, False
 
     def _on_output(self) -> Exit | None:
-        data = self._connection.recv(_CHUNK)
+        try:
+            data = self._connection.recv(_CHUNK)
+        except ConnectionResetError:  # it had not read all that it was sent
+            data = b""
         if not data:
             raise StateError(
                 "the container's shim was killed", fix="`engine ps -a` shows what became of the container."
@@ -156,11 +161,19 @@ class Console:
                 stream, fd = _OUTPUTS[kind]
                 if stream in self._outputs:
                     _write(fd, payload)
+            elif kind in (protocol.STDIN_WAIT, protocol.STDIN_GO):
+                self._held = kind == protocol.STDIN_WAIT
             elif kind == protocol.EXIT:
+                self._complete()
                 return Exit(*json.loads(payload))
             elif kind == protocol.ERROR:
                 raise from_plain(json.loads(payload))
         return None
+
+    def _complete(self) -> None:
+        """Send the rest of what was begun: the shim would take what follows half a frame for the other half."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.sendall(self._out)
 
     def _resize(self) -> None:
         try:
@@ -179,7 +192,7 @@ class Console:
             del self._out[: self._connection.send(self._out, socket.MSG_DONTWAIT)]
         except BlockingIOError:
             return
-        except BrokenPipeError:  # it has ended: its EXIT is on the way
+        except (BrokenPipeError, ConnectionResetError):  # it has ended: its EXIT is on the way
             self._out.clear()
 
 

@@ -22,7 +22,6 @@ class Connection:
         self._decoder = Decoder()
         self._out = bytearray()
         self._closing = False
-        self._paused = False
         self.closed = False
         self.on_frame: Callable[[Connection, int, bytes], None] = lambda *_: None
         self.on_close: Callable[[Connection], None] = lambda _: None
@@ -41,12 +40,6 @@ class Connection:
             self._out += data
             self._flush()
 
-    def pause(self, paused: bool) -> None:
-        """Stop or go on reading from the client: its input has nowhere to go at the moment."""
-        if paused != self._paused and not self.closed:
-            self._paused = paused
-            self._watch()
-
     def finish(self) -> None:
         """Close once everything queued was sent."""
         self._closing = True
@@ -61,14 +54,10 @@ class Connection:
             self._socket.close()
             self.on_close(self)
 
-    def _watch(self) -> None:
-        events = (0 if self._paused else READ) | (WRITE if self._out else 0)
-        self._loop.change(self._socket.fileno(), events)
-
     def _ready(self, events: int) -> None:
         if events & WRITE and self._out:
             self._flush()
-        if not self.closed and not self._paused and events & ~WRITE:
+        if not self.closed and events & ~WRITE:
             self._read()
 
     def _flush(self) -> None:
@@ -84,7 +73,7 @@ class Connection:
         if self._closing and not self._out:
             self.close()
             return
-        self._watch()
+        self._loop.change(self._socket.fileno(), READ | (WRITE if self._out else 0))
         if behind and not self.congested:
             self.on_drain()
 

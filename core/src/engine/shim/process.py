@@ -22,6 +22,7 @@ from engine.shim.protocol import Exit
 
 _CHUNK = 1 << 16
 _STDIN_BEHIND = 1 << 16
+"""Bytes of input that wait for the process, beyond which clients are told to wait as well."""
 
 
 class Kept:
@@ -47,6 +48,7 @@ class Kept:
         self.on_signal: Callable[[int], None] = lambda _: None
         self._input = bytearray()
         self._input_ended = False
+        self._held = False
         for fd in (*outputs.values(), stdin):
             if fd >= 0:
                 os.set_blocking(fd, False)
@@ -60,6 +62,8 @@ class Kept:
         client.on_frame = self._on_frame
         client.on_close = self._on_close
         client.on_drain = self._regulate
+        if self._held:
+            client.send(protocol.frame(protocol.STDIN_WAIT))
         if self.ended is not None:
             client.send(protocol.exit_frame(self.ended))
 
@@ -127,9 +131,10 @@ class Kept:
         fd = self.outputs.pop(stream, -1)
         if fd >= 0:
             self.loop.forget(fd)
+            os.close(fd)
             if fd == self.stdin:
                 self.stdin = -1
-            os.close(fd)
+                self._drop_input()
 
     def _regulate(self) -> None:
         """Read the outputs only while every client keeps up.
@@ -158,7 +163,7 @@ class Kept:
         if kind == protocol.STDIN:
             self._input += payload
             self._write_input()
-            client.pause(len(self._input) > _STDIN_BEHIND)
+            self._hold(len(self._input) > _STDIN_BEHIND)
         elif kind == protocol.STDIN_END and self.stdin_once and not self.console:
             self._input_ended = True
             self._write_input()
@@ -172,7 +177,7 @@ class Kept:
 
     def _write_input(self) -> None:
         if self.stdin < 0:
-            self._input.clear()
+            self._drop_input()
             return
         while self._input:
             try:
@@ -184,8 +189,7 @@ class Kept:
                 self._close_stdin()
                 return
             del self._input[:sent]
-        for client in self.clients:
-            client.pause(False)
+        self._hold(False)
         if self._input_ended:
             self._close_stdin()
         elif self.console:
@@ -200,8 +204,20 @@ class Kept:
             self.loop.watch(self.stdin, WRITE, lambda _events: self._write_input())
 
     def _close_stdin(self) -> None:
-        self._input.clear()
         if self.stdin >= 0 and not self.console:
             self.loop.forget(self.stdin)
             os.close(self.stdin)
             self.stdin = -1
+        self._drop_input()
+
+    def _drop_input(self) -> None:
+        """Throw away what nobody will read."""
+        self._input.clear()
+        self._hold(False)
+
+    def _hold(self, held: bool) -> None:
+        """Have the clients wait with input, or go on. They are read all the while: for signals, and for their end."""
+        if held != self._held:
+            self._held = held
+            for client in list(self.clients):
+                client.send(protocol.frame(protocol.STDIN_WAIT if held else protocol.STDIN_GO))

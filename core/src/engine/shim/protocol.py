@@ -9,7 +9,8 @@ Every message is a frame: one byte of type, four bytes of length (big endian), t
              container's process come with the byte that follows
     start    (the launcher's connection only) the whole plan; answered by ``unit`` requests, then ``started``; with
              ``attach`` it goes on as an attach
-    attach   STDIN frames and their end, RESIZE and SIGNAL go in; STDOUT and STDERR frames come out, then EXIT
+    attach   STDIN frames and their end, RESIZE and SIGNAL go in; STDOUT and STDERR frames come out, then EXIT; after
+             STDIN_WAIT no STDIN is to be sent until STDIN_GO, for the process does not take what it has got
     exec     a process to run beside the container's init; answered by ``started``, then as attach
     signal   send a signal to the init, or with ``all`` to every process of the container; with ``final`` it is not
              started again
@@ -28,7 +29,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL = range(9)
+STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL, STDIN_WAIT, STDIN_GO = range(11)
 HEADER = 5
 SOCKET = "socket"
 """The name of the socket in the state directory."""
