@@ -135,6 +135,7 @@ def test_a_store_of_an_older_engine_gets_the_table(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         containers.insert(store.connection, record("a"), identity())
         store.connection.execute("DROP TABLE id_ranges")
+        store.connection.execute("DROP TABLE untold_events")
         store.connection.execute("PRAGMA user_version=1")
     before = (tmp_path / "engine.db").read_bytes()
     with Store(tmp_path, reading=True) as store:

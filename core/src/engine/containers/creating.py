@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.containers import drafting, erase, failing, fetching, identities, tracing
 from engine.containers.drafting import Base, Draft
 from engine.containers.engine import Engine
-from engine.containers.telling import tell
+from engine.containers.telling import tell_kept, to_tell
 from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.linux import idmapped, processes
@@ -60,12 +60,13 @@ def create(engine: Engine, options: RunOptions) -> Record:
         if not options.rm:
             failing.reserve(engine.layout, record.id)
     except BaseException:
-        erase.ended(engine, record)
+        erase.ended(engine, record, silently=True)
         raise
     with engine.store.transaction() as connection:
         containers.set_phase(connection, record.id, "ready")
+        kept = to_tell(connection, Topic.CREATE, record)
     tracing.lap("write the bundle, and record that it is ready")
-    tell(engine, Topic.CREATE, record)
+    tell_kept(engine, kept)
     return replace(record, phase="ready")
 
 

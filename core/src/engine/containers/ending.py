@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.containers import erase, status
 from engine.containers.console import Console
 from engine.containers.engine import Engine
-from engine.containers.telling import tell, tell_observers
+from engine.containers.telling import tell_observers
 from engine.contracts.observer import Topic
 from engine.errors import NotFound
 from engine.metadata import containers
@@ -61,9 +61,7 @@ def settle(engine: Engine, record: Record, ended: Exit) -> None:
     tell_observers(Topic.DIE, record, **ended.attributes(record.started))
     if record.options.get("rm"):
         with engine.locked(record.id):
-            removed = erase.ended(engine, record)
-        if removed:
-            tell(engine, Topic.DESTROY, record)
+            erase.ended(engine, record)
 
 
 def reap(root: str, state: str, container_id: str) -> None:

@@ -6,14 +6,16 @@ import os
 import shutil
 
 from engine.containers.engine import Engine
+from engine.containers.telling import tell_kept, to_tell
+from engine.contracts.observer import Topic
 from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.metadata.transactions import StoreFull
 
 
-def ended(engine: Engine, record: Record) -> bool:
-    """Remove a container that does not run, with its lock held; tell whether it was still there.
+def ended(engine: Engine, record: Record, *, silently: bool = False) -> None:
+    """Remove a container that does not run, with its lock held; if it was still there, tell so unless ``silently``.
 
     On a full disk the record cannot say so beforehand, and removing is what makes room: then a command that is killed
     in between leaves a record that has to be removed once more.
@@ -26,9 +28,11 @@ def ended(engine: Engine, record: Record) -> bool:
     engine.storage(record.storage).remove(record.id)
     _remove_tree(engine.layout.container(record.id))
     with engine.store.transaction() as connection:
-        found = containers.delete(connection, record.id)
+        was_there = containers.delete(connection, record.id)
+        kept = to_tell(connection, Topic.DESTROY, record) if was_there and not silently else None
     engine.layout.lock(record.id).unlink(missing_ok=True)
-    return found
+    if kept is not None:
+        tell_kept(engine, kept)
 
 
 def _remove_tree(path: os.PathLike[str]) -> None:

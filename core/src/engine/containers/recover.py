@@ -13,9 +13,9 @@ from engine import locks
 from engine.actions import execute
 from engine.containers import erase, status
 from engine.containers.engine import Engine
-from engine.containers.telling import tell, tell_missed_end
-from engine.contracts.observer import Topic
+from engine.containers.telling import tell_missed_end
 from engine.errors import EngineError, NotFound
+from engine.events.publishing import untold
 from engine.linux.processes import alive
 from engine.metadata import containers
 from engine.metadata.containers import Record
@@ -36,8 +36,22 @@ def everything(engine: Engine) -> None:
             failed += _tolerant(engine, record.id, _finish_removal)
     for container_id in set(os.listdir(engine.layout.state / "locks")) - containers.ids(engine.store.connection):
         failed += _tolerant(engine, container_id, _nothing_more)
+    failed += _tell_untold(engine)
     for sentence in failed:
         complain(f"what an earlier command left is still there: {sentence}")
+
+
+def _tell_untold(engine: Engine) -> list[str]:
+    """Publish what killed commands did and did not come to say."""
+    if not untold(engine.store.connection):
+        return []
+    from engine.events.recovering import tell_untold
+
+    try:
+        tell_untold(str(engine.layout.events), engine.store.connection)
+    except (EngineError, OSError) as error:
+        return [f"events that are not told: {error}"]
+    return []
 
 
 def run_ended(engine: Engine, container_id: str) -> None:
@@ -64,8 +78,8 @@ def undo_run(engine: Engine, container_id: str) -> None:
         records.remove_state(state_fd, str(path))
     finally:
         os.close(state_fd)
-    if record is not None and ran and record.options.get("rm") and erase.ended(engine, record):
-        tell(engine, Topic.DESTROY, record)
+    if record is not None and ran and record.options.get("rm"):
+        erase.ended(engine, record)
 
 
 def clear_state(engine: Engine, container_id: str) -> None:
@@ -102,8 +116,8 @@ def _record_unknown_end(engine: Engine, container_id: str) -> None:
 
 def _finish_removal(engine: Engine, container_id: str) -> None:
     record = _find(engine, container_id)
-    if record is not None and record.phase != "ready" and erase.ended(engine, record) and record.phase == "removing":
-        tell(engine, Topic.DESTROY, record)
+    if record is not None and record.phase != "ready":
+        erase.ended(engine, record, silently=record.phase == "creating")
 
 
 def _nothing_more(_engine: Engine, _container_id: str) -> None:

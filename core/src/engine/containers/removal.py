@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from engine.containers import erase, recover, status, stopping, wanting
 from engine.containers.engine import Engine
-from engine.containers.telling import tell
-from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.metadata import containers
 from engine.metadata.containers import Record
@@ -30,9 +28,7 @@ def remove(engine: Engine, wanted: str, *, force: bool = False) -> str:
             if not force:
                 raise _running(record, now.state)
             stopping.end_held(engine, record)
-        removed = erase.ended(engine, record)
-    if removed:
-        tell(engine, Topic.DESTROY, record)
+        erase.ended(engine, record)
     return record.id
 
 

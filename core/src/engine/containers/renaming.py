@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.containers import naming
 from engine.containers.engine import Engine
-from engine.containers.telling import tell
+from engine.containers.telling import tell_kept, to_tell
 from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.metadata import containers
@@ -29,8 +29,9 @@ def rename(engine: Engine, wanted: str, name: str) -> None:
             record = containers.find(connection, found.id)
             renamed = replace(record, name=name, options={**record.options, "name": name})
             containers.rename(connection, renamed)
+            kept = to_tell(connection, Topic.RENAME, renamed, oldName=f"/{record.name}")
         _tell_shim(engine, renamed)
-    tell(engine, Topic.RENAME, renamed, oldName=f"/{record.name}")
+    tell_kept(engine, kept)
 
 
 def _tell_shim(engine: Engine, renamed: Record) -> None:

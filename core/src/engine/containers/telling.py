@@ -7,13 +7,14 @@ observers alone.
 
 from __future__ import annotations
 
+import sqlite3
 from time import time_ns
 
 from engine import plugins
 from engine.containers.engine import Engine
 from engine.contracts.observer import CONTAINER, Event, Topic
 from engine.events import journal
-from engine.events.publishing import publish
+from engine.events.publishing import Kept, keep, publish, publish_kept
 from engine.metadata.containers import Record
 from engine.shim.protocol import Exit
 
@@ -21,8 +22,18 @@ _MOST_LABELS = 16384
 """Characters. Labels that are longer, all together, are left out: images bring them, and the journal is bounded."""
 
 
+def to_tell(connection: sqlite3.Connection, topic: Topic, record: Record, **attributes: str) -> Kept:
+    """Write an event of a container down in the transaction that records the fact, to be published by `tell_kept`."""
+    return keep(connection, _event(topic, record, attributes))
+
+
+def tell_kept(engine: Engine, kept: Kept) -> None:
+    """Publish what `to_tell` wrote down, now that it is a fact."""
+    publish_kept(str(engine.layout.events), engine.store.connection, kept)
+
+
 def tell(engine: Engine, topic: Topic, record: Record, **attributes: str) -> None:
-    """Publish an event of a container: to the journal and the observers."""
+    """Publish an event of a container of which the store says nothing: to the journal and the observers."""
     publish(str(engine.layout.events), _event(topic, record, attributes))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.containers import groups, status, wanting
 from engine.containers.engine import Engine
-from engine.containers.telling import tell
+from engine.containers.telling import tell_kept, to_tell
 from engine.contracts.cgroup import Capability
 from engine.contracts.observer import Topic
 from engine.metadata import containers
@@ -52,8 +52,9 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
         saved = replace(record, options=options.to_plain(), applied=applied)
         with engine.store.transaction() as connection:
             containers.save(connection, saved)
+            kept = to_tell(connection, Topic.UPDATE, saved)
         wanting.change(engine.layout, record.id, options.restart)
-    tell(engine, Topic.UPDATE, saved)
+    tell_kept(engine, kept)
 
 
 def changed(options: RunOptions, changes: Mapping[str, Any]) -> RunOptions:

@@ -21,6 +21,7 @@ from engine.images import reference
 from engine.images.content import ContentStore
 from engine.images.image import Image, ImageSummary, inspected, manifest_of, read_image, summary
 from engine.images.progress import Progress, silent
+from engine.images.telling import tell_kept, to_tell
 from engine.metadata import containers, images
 from engine.metadata.images import ImageRow
 from engine.metadata.transactions import transaction
@@ -28,6 +29,7 @@ from engine.metadata.transactions import transaction
 if TYPE_CHECKING:
     from engine.contracts.storage import StorageDriver
     from engine.contracts.transport import Source, Transport
+    from engine.events.publishing import Kept
     from engine.images.garbage import Collected
     from engine.images.loading import Loaded, Loader
     from engine.images.remote import Pulled, Pushed
@@ -88,7 +90,8 @@ class Library:
         row = self._find(text)
         with transaction(self._connection):
             images.point(self._connection, name.canonical, row.id)
-        self._tell(Topic.TAG, row.id, (name.familiar,))
+            kept = to_tell(self._connection, Topic.TAG, row.id, (name.familiar,))
+        tell_kept(self._root, self._connection, kept)
 
     def remove(self, text: str, *, force: bool = False) -> Removed:
         """Take a name away, and with its last name the image; by ID, the image with its names.
@@ -104,12 +107,16 @@ class Library:
             with transaction(self._connection):
                 for one in going:
                     images.unpoint(self._connection, one)
-            return self._told(row, Removed(_familiar(going), ()))
+                kept = self._to_tell(row, removed := Removed(_familiar(going), ()))
+            tell_kept(self._root, self._connection, *kept)
+            return removed
         if not force:
             self._refuse_used(text, row, by_id=not name)
         with transaction(self._connection):
             images.delete(self._connection, row.id)
-        return self._told(row, Removed(_familiar(row.names), (row.id,)))
+            kept = self._to_tell(row, removed := Removed(_familiar(row.names), (row.id,)))
+        tell_kept(self._root, self._connection, *kept)
+        return removed
 
     def load(
         self,
@@ -133,10 +140,7 @@ class Library:
                     f"{opened.name} is no image archive that an installed transport reads",
                     fix="Name a docker-archive, OCI archive or OCI directory; `engine import` reads root filesystems.",
                 )
-            loaded = self._loader(storage, progress).fetch(transport, opened, platform)
-        for one in loaded:
-            self._tell(Topic.LOAD, one.image.id, one.image.names)
-        return loaded
+            return self._loader(storage, progress, Topic.LOAD).fetch(transport, opened, platform)
 
     def pull(
         self,
@@ -154,17 +158,13 @@ class Library:
         """
         from engine.images.remote import pull
 
-        pulled = pull(self._loader(storage, progress), text, transports, platform)
-        self._tell(Topic.PULL, pulled.name.familiar, (pulled.name.familiar,))
-        return pulled
+        return pull(self._loader(storage, progress, Topic.PULL), text, transports, platform)
 
     def push(self, text: str, transports: Sequence[Transport], progress: Progress = silent) -> Pushed:
         """Send the image of that name to the registry that the name says. Errors as `resolve` and `Transport.push`."""
         from engine.images.remote import push
 
-        pushed = push(self._loader(None, progress), text, transports)
-        self._tell(Topic.PUSH, pushed.name.familiar, (pushed.name.familiar,))
-        return pushed
+        return push(self._loader(None, progress), text, transports)
 
     def import_rootfs(
         self,
@@ -185,10 +185,8 @@ class Library:
         with _opened(source) as opened:
             if opened.file is None:
                 raise InvalidInput(f"{source} is a directory", fix=f"Pack it: tar -C {source} -c . | engine import -.")
-            loader = self._loader(storage, progress)
-            made = loader.import_layer(opened.file, opened.name, target, changes, message)
-        self._tell(Topic.IMPORT, made.image.id, made.image.names)
-        return made
+            loader = self._loader(storage, progress, Topic.IMPORT)
+            return loader.import_layer(opened.file, opened.name, target, changes, message)
 
     def commit(
         self,
@@ -240,17 +238,10 @@ class Library:
 
         return collect(self.content, self._connection, drivers, unfinished=unfinished)
 
-    def _tell(self, topic: Topic, image_id: str, names: Sequence[str]) -> None:
-        from engine.images.telling import tell
-
-        tell(self._root, topic, image_id, names)
-
-    def _told(self, row: ImageRow, removed: Removed) -> Removed:
-        if removed.untagged:
-            self._tell(Topic.UNTAG, row.id, removed.untagged)
-        for image_id in removed.deleted:
-            self._tell(Topic.DELETE, image_id, ())
-        return removed
+    def _to_tell(self, row: ImageRow, removed: Removed) -> tuple[Kept, ...]:
+        told = {Topic.UNTAG: removed.untagged} if removed.untagged else {}
+        told |= {Topic.DELETE: ()} if removed.deleted else {}
+        return tuple(to_tell(self._connection, topic, row.id, names) for topic, names in told.items())
 
     def _find(self, text: str) -> ImageRow:
         digits = reference.id_prefix(text)
@@ -300,11 +291,13 @@ class Library:
                 fix="Remove it by its names, or give --force.",
             )
 
-    def _loader(self, storage: tuple[str, StorageDriver] | None, progress: Progress) -> Loader:
+    def _loader(
+        self, storage: tuple[str, StorageDriver] | None, progress: Progress, topic: Topic | None = None
+    ) -> Loader:
         from engine.images.loading import Loader
 
         unpacker = self._unpacker(storage, progress) if storage else None
-        return Loader(self.content, self._connection, unpacker, progress)
+        return Loader(self.content, self._connection, unpacker, progress, topic, self._root)
 
     def _unpacker(self, storage: tuple[str, StorageDriver], progress: Progress) -> Unpacker:
         from engine.images.unpacking import Unpacker

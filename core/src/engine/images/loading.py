@@ -13,20 +13,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 from time import time_ns
 from typing import BinaryIO, NamedTuple
 
+from engine.contracts.observer import Topic
 from engine.contracts.transport import Blob, FetchedImage, Source, Transport
 from engine.errors import ImageError, InvalidInput
+from engine.events.publishing import Kept
 from engine.images import changes as dockerfile
 from engine.images.compression import ahead, is_compressed, uncompressed
 from engine.images.content import ContentStore, full_disk
 from engine.images.garbage import collect
-from engine.images.image import Image, manifest_of, read_image
+from engine.images.image import Image, manifest_of, read_image, summary
 from engine.images.leases import Lease
 from engine.images.progress import Progress, silent
 from engine.images.reference import Reference, parse
 from engine.images.sink import CONTINUED, StoreSink
+from engine.images.telling import tell_kept, to_tell
 from engine.images.unpacking import Unpacker
 from engine.metadata import images
 from engine.metadata.images import ImageRow
@@ -58,12 +62,17 @@ class Loaded(NamedTuple):
 
 
 class Loader(NamedTuple):
-    """What loading works with. ``unpacker``, if given, unpacks each image before it is recorded: that verifies all."""
+    """What loading works with. ``unpacker``, if given, unpacks each image before it is recorded: that verifies all.
+
+    ``topic``, if given, is what happens to each image that is recorded; ``root`` is then the engine's.
+    """
 
     content: ContentStore
     connection: sqlite3.Connection
     unpacker: Unpacker | None = None
     progress: Progress = silent
+    topic: Topic | None = None
+    root: Path = Path()
 
     def fetch(self, transport: Transport, source: Source, platform: Platform | None) -> tuple[Loaded, ...]:
         """Take in the source's images for the platform (None: this machine's). Errors as `Transport.fetch`."""
@@ -172,7 +181,16 @@ class Loader(NamedTuple):
                 if before not in (None, row.id):
                     moved.append(name.familiar)
             stored = images.by_id(self.connection, row.id)
+            kept = self._to_tell(stored or row, names)
+        tell_kept(self.root, self.connection, *kept)
         return Loaded(read_image(self.content, stored or row), tuple(moved))
+
+    def _to_tell(self, row: ImageRow, names: Sequence[Reference]) -> tuple[Kept, ...]:
+        if self.topic is None:
+            return ()
+        pulled = names[0].familiar if self.topic is Topic.PULL else ""
+        names_told = (pulled,) if pulled else summary(row).names
+        return (to_tell(self.connection, self.topic, pulled or row.id, names_told),)
 
     def _diff_id(self, layer: Blob, name: str) -> tuple[str, str]:
         """Return the digest of the uncompressed layer and the media type's suffix; the tarball is read to its end."""

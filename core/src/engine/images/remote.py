@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from io import FileIO
 from typing import NamedTuple
 
+from engine.contracts.observer import Topic
 from engine.contracts.transport import Capability, Content, RemoteName, Source, Transport
 from engine.errors import InvalidInput, NotFound, Unsupported
 from engine.images.content import ContentStore
@@ -14,6 +15,7 @@ from engine.images.leases import Lease
 from engine.images.loading import Loader
 from engine.images.progress import Progress
 from engine.images.reference import Reference, parse, parse_canonical
+from engine.images.telling import tell_kept, to_tell
 from engine.metadata import images
 from engine.metadata.images import ImageRow
 from engine.metadata.transactions import transaction
@@ -83,6 +85,8 @@ def push(loader: Loader, text: str, transports: Sequence[Transport]) -> Pushed:
     with transaction(loader.connection):
         if images.by_id(loader.connection, row.id) is not None:
             images.point(loader.connection, name._replace(tag="", digest=digest).canonical, row.id)
+        kept = to_tell(loader.connection, Topic.PUSH, name.familiar, (name.familiar,))
+    tell_kept(loader.root, loader.connection, kept)
     return Pushed(name, digest, size)
 
 

@@ -38,6 +38,14 @@ ID_RANGES = (
     ) WITHOUT ROWID""",
 )
 """The table of `engine.metadata.id_ranges`."""
+UNTOLD_EVENTS = (
+    """CREATE TABLE untold_events (
+        number INTEGER PRIMARY KEY,
+        worker TEXT NOT NULL,
+        event TEXT NOT NULL
+    )""",
+)
+"""The table of `engine.events.publishing`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ _MEMORY = "/dev/shm"
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*containers.SCHEMA, *images.SCHEMA),
     containers.ID_RANGES,
+    containers.UNTOLD_EVENTS,
 )
 """Statements that lead from each version of the schema (its index) to the next; never edited once released."""
 
