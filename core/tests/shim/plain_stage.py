@@ -34,7 +34,9 @@ def start(created: Created) -> int:
 
 
 def execute(task: Task, process: Process, steps: Sequence[Step], streams: Streams, init: int, slots: Slots) -> Executed:
-    """Fork and execute."""
+    """Fork and execute. A command named "defect" is a plugin's defect."""
+    if process["args"][0] == "defect":
+        raise LookupError("a defect")
     if process["args"][0] == "missing":
         raise CommandNotFound("there is no command 'missing'", fix="Name one that exists.")
     pid = os.fork()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -204,6 +205,34 @@ def test_an_exec_that_fails_answers_with_its_error(kept: Kept) -> None:
     assert answer is not None
     assert answer[0] == protocol.ERROR
     assert json.loads(answer[1])["error"] == "CommandNotFound"
+
+
+def test_the_container_outlives_a_defect_of_its_stage(kept: Kept) -> None:
+    connection = kept.start("/bin/sleep", "60")
+    assert protocol.receive(connection) is not None
+    request = {"op": "exec", "process": {"args": ["defect"]}, "steps": [], "stdin": False, "attach": True}
+    answer = protocol.receive(kept.connect(request))
+    assert answer is not None
+    assert "LookupError: a defect" in json.loads(answer[1])["what"]
+    assert "Traceback" in (kept.directory / "shim.log").read_text()
+    assert protocol.receive(kept.connect({"op": "signal", "signal": 9})) is not None
+    assert read_all(connection)[2] == kept.exit_record()
+
+
+def test_the_container_outlives_more_clients_than_there_are_descriptors(kept: Kept) -> None:
+    connection = kept.start("/bin/sleep", "60")
+    assert protocol.receive(connection) is not None
+    pid = kept.launched[0].pid
+    room = len(list(Path(f"/proc/{pid}/fd").iterdir())) + 3
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (room, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    *others, last = [kept.connect({"op": "attach"}) for _ in range(10)]
+    until((kept.directory / "shim.log").read_text)
+    for peer in others:
+        peer.close()
+    last.settimeout(10)
+    assert protocol.receive(last) is not None, "it was let in when the others had gone"
+    connection.sendall(protocol.frame(protocol.SIGNAL, b"9"))
+    assert read_all(last)[2] == kept.exit_record()
 
 
 def test_stop_kills_what_ignores_the_stop_signal(kept: Kept) -> None:

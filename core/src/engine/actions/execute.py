@@ -38,10 +38,10 @@ def run(steps: Sequence[Step], slots: Slots, journal: Journal | None = None) -> 
     """
     done: list[Step] = []
     for step in steps:
-        if journal is not None and kind_of(step.action).journalled:
-            journal.intend(step)
         began = perf_counter_ns()
         try:
+            if journal is not None and kind_of(step.action).journalled:
+                journal.intend(step)
             step.action.run(slots)
         except (OSError, EngineError) as error:
             raised = failure(step, error) if isinstance(error, OSError) else error

@@ -8,6 +8,7 @@ ever marked as done. A line that a kill cut short was never acted on and is igno
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -25,7 +26,9 @@ class Journal:
 
     def intend(self, step: Step) -> None:
         """Write down that ``step`` is about to run. Raises `OSError` (a full disk) before anything was done."""
-        os.write(self._fd, json.dumps(to_plain(step)).encode() + b"\n")
+        line = json.dumps(to_plain(step)).encode() + b"\n"
+        if os.write(self._fd, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Close the file; the lines stay."""

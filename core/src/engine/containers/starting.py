@@ -182,7 +182,7 @@ def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupP
         try:
             engine.cgroup(record.cgroup).run_unit(cgroup.unit.arguments, int(answer["unit"]))
         except EngineError as error:
-            shim.connection.sendall(protocol.frame(protocol.ERROR, json.dumps(error.to_plain()).encode()))
+            shim.connection.sendall(protocol.error_frame(error))
         else:
             shim.connection.sendall(protocol.control({"unit": "made"}))
 

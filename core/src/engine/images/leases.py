@@ -27,9 +27,14 @@ class Lease:
         self._gate = gate
 
     def protect(self, *names: str) -> None:
-        """Keep what bears these names (digests of blobs, IDs of images, names of snapshots) until the lease ends."""
+        """Keep what bears these names (digests of blobs, IDs of images, names of snapshots) until the lease ends.
+
+        Raises `OSError` on a full disk.
+        """
+        left = memoryview("".join(f"{name}\n" for name in names).encode())
         with locked(self._gate, shared=True):
-            os.write(self._descriptor, "".join(f"{name}\n" for name in names).encode())
+            while left:
+                left = left[os.write(self._descriptor, left) :]
 
 
 class Leases:

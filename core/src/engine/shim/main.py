@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.actions import execute
 from engine.actions.task import Stage, Task, preserved
-from engine.errors import EngineError, StateError, from_plain
+from engine.errors import StateError, from_plain
 from engine.linux import mounts, namespaces, processes
 from engine.shim import leaving, protocol, records
 from engine.shim.connection import Connection
@@ -25,7 +25,7 @@ from engine.shim.container import Container
 from engine.shim.leaving import Home
 from engine.shim.log import Log
 from engine.shim.loop import Loop
-from engine.shim.notes import note
+from engine.shim.notes import report, told
 from engine.shim.plan import Plan
 from engine.shim.protocol import Exit
 from engine.shim.server import Server
@@ -44,13 +44,6 @@ def main() -> None:
         report(error)
     finally:
         os._exit(code)  # nothing to finalize: skipping the interpreter's shutdown saves several milliseconds
-
-
-def report(error: BaseException) -> None:
-    """Write an unexpected failure to the shim's log, with its traceback."""
-    import traceback
-
-    note("".join(traceback.format_exception(error)).rstrip())
 
 
 def serve(launcher: socket.socket) -> int:
@@ -158,15 +151,9 @@ def ask_for_unit(launcher: socket.socket, pid: int) -> None:
 
 
 def refuse(launcher: socket.socket, error: Exception) -> None:
-    """Tell the launcher why there is no container; what nobody foresaw goes into the shim's log too."""
-    if not isinstance(error, EngineError):
-        report(error)
-        error = EngineError(
-            f"the shim failed: {type(error).__name__}: {error}",
-            fix="Create the container without --rm: its shim.log, in the directory `engine inspect` names, says where.",
-        )
+    """Tell the launcher why there is no container."""
     try:
-        launcher.sendall(protocol.frame(protocol.ERROR, json.dumps(error.to_plain()).encode()))
+        launcher.sendall(protocol.error_frame(told(error)))
     except OSError as gone:  # it was killed: nobody to tell
         report(gone)
 

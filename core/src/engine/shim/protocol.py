@@ -29,6 +29,8 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from engine.errors import EngineError
+
 STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL, STDIN_WAIT, STDIN_GO = range(11)
 HEADER = 5
 SOCKET = "socket"
@@ -85,6 +87,11 @@ def control(message: Any) -> bytes:
 def exit_frame(ended: Exit) -> bytes:
     """Return an EXIT frame."""
     return frame(EXIT, json.dumps(ended).encode())
+
+
+def error_frame(error: EngineError) -> bytes:
+    """Return an ERROR frame."""
+    return frame(ERROR, json.dumps(error.to_plain()).encode())
 
 
 def connect(state_fd: int) -> socket.socket:

@@ -55,12 +55,17 @@ def reserve(directory_fd: int, name: str) -> None:
 
 
 def write(directory_fd: int, name: str, value: tuple[object, ...], *, sync: bool, length: int = 0) -> None:
-    """Write a named tuple as JSON of ``length`` bytes at least; with ``sync``, it is on the disk when this returns."""
+    """Write a named tuple as JSON of ``length`` bytes at least; with ``sync``, it is on the disk when this returns.
+
+    On a full disk the record stays as it was, and `OSError` is raised.
+    """
     fd = os.open(f".{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
     try:
         data = json.dumps(value).ljust(length).encode()
-        os.write(fd, data)
-        os.ftruncate(fd, len(data))
+        written = 0
+        while written < len(data):
+            written += os.write(fd, data[written:])
+        os.ftruncate(fd, written)
         if sync:
             os.fsync(fd)
     finally:

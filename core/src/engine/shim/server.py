@@ -9,12 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.contracts.observer import Topic
-from engine.errors import Conflict, EngineError, StateError
+from engine.errors import Conflict, StateError
 from engine.shim import protocol
 from engine.shim.connection import Connection
 from engine.shim.container import Container
 from engine.shim.loop import READ, Loop
+from engine.shim.notes import note, told
 from engine.shim.process import Kept
+
+_BREATH = 0.2
+"""Seconds until clients are let in again, where there was no room for one."""
 
 
 class Server:
@@ -27,7 +31,7 @@ class Server:
         # A path through the descriptor: a state directory may lie deeper than the 107 bytes that an address holds.
         self._listener.bind(f"/proc/self/fd/{container.state_fd}/{protocol.SOCKET}")
         self._listener.listen(64)
-        loop.watch(self._listener.fileno(), READ, lambda _events: self._accept())
+        self._listen()
 
     def adopt(self, peer: socket.socket) -> Connection:
         """Serve a connected socket."""
@@ -53,10 +57,19 @@ class Server:
         self.loop.forget(self._listener.fileno())
         self._listener.close()
 
+    def _listen(self) -> None:
+        if self._listener.fileno() >= 0:
+            self.loop.watch(self._listener.fileno(), READ, lambda _events: self._accept())
+
     def _accept(self) -> None:
         try:
             peer, _address = self._listener.accept()
         except BlockingIOError:  # the client gave up between the event and this call
+            return
+        except OSError as error:  # no descriptor or no memory is left: those who wait are let in when others have gone
+            note(f"a client cannot be let in yet: {error}")
+            self.loop.forget(self._listener.fileno())
+            self.loop.after(_BREATH, self._listen)
             return
         self.adopt(peer)
 
@@ -69,12 +82,8 @@ class Server:
             if handler is None:
                 raise StateError(f"this shim does not know the request {request['op']!r}; it is of another version")
             handler(self, connection, request)
-        except EngineError as error:
-            connection.send(protocol.frame(protocol.ERROR, json.dumps(error.to_plain()).encode()))
-            connection.finish()
-        except OSError as error:
-            refused = EngineError(f"the shim could not do it: {error}")
-            connection.send(protocol.frame(protocol.ERROR, json.dumps(refused.to_plain()).encode()))
+        except Exception as error:  # noqa: BLE001  # a stage is a plugin's: whatever it raises, its container lives on
+            connection.send(protocol.error_frame(told(error)))
             connection.finish()
 
     def _init(self) -> Kept:
