@@ -188,8 +188,10 @@ def _kill_standing_still(group: Group) -> None:
     try:
         if group.v2 or "freezer" in group.v1:
             freeze(group, 0.5)
-    except (TimeoutError, FileNotFoundError):
-        pass  # nothing forks all the same, or the group is gone
+    except OSError as error:
+        # Nothing forks all the same. Or the group is gone: systemd removes a scope's directories one by one.
+        if error.errno not in _GONE | {errno.ETIMEDOUT}:
+            raise
     try:
         for pid in processes(group):
             _signal(pid)
@@ -256,12 +258,21 @@ def _await(done: Callable[[], bool], deadline: float, what: str, events_of: str 
             if left <= 0:
                 raise TimeoutError(errno.ETIMEDOUT, f"waited {deadline:g} s for {what}")
             pause = min(pause * 2, _LONGEST_PAUSE)
-            if events < 0 and os.path.exists(f"{events_of}/cgroup.events"):
-                events = os.open(f"{events_of}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+            events = _open_if_there(f"{events_of}/cgroup.events") if events < 0 else events
             _sleep(min(pause, left), events)
     finally:
         if events >= 0:
             os.close(events)
+
+
+def _open_if_there(path: str) -> int:
+    """Open a file of a group for reading; -1 where there is none, or none any more."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _GONE:
+            return -1
+        raise
 
 
 def _sleep(seconds: float, events: int) -> None:

@@ -80,6 +80,7 @@ class CgroupSystemd(CgroupDriver):
         if group.v2:
             cgroup_parents.must_be_domain(self._layout.v2, group.v2, plugin=NAME)
         before, after = self._steps(group, limits, wanted, unit)
+        after += tuple(Step(Phase.PARENT_AFTER, one, NAME) for one in self._device_filters(group, resources))
         entrances, inside = actions.entrance(Group(self._layout.own_part(group), ""), NAME)
         arguments = {
             "unit": unit,
@@ -119,6 +120,11 @@ class CgroupSystemd(CgroupDriver):
         limits = writes_for(resources, self._machine, now, driver=NAME)
         wanted = self._properties(resources, now)
         early, late = _around(limits, wanted)
+        filters = self._device_filters(group, resources)
+
+        def filter_devices() -> None:
+            for one in filters:
+                cgroup_files.run(one, NAME)
 
         def change() -> None:
             before = self._systemd().properties(unit, _once(wanted)) if wanted else []
@@ -126,7 +132,7 @@ class CgroupSystemd(CgroupDriver):
                 if wanted:
                     self._systemd().set_properties(unit, wanted)
                     verify.check(verify.expected(group, limits, wanted))
-                cgroup_files.apply(group, late, plugin=NAME)
+                cgroup_files.apply(group, late, filter_devices, plugin=NAME)
             except EngineError:
                 if before:
                     self._systemd().set_properties(unit, _restoring(before))
@@ -155,17 +161,30 @@ class CgroupSystemd(CgroupDriver):
     def _properties(self, resources: Resources, now: Present | None = None) -> list[Property]:
         found = properties(resources, self._machine, now)
         rules = resources.get("devices")
-        if rules and self._user:
-            raise Unsupported(
-                "a user's own systemd cannot restrict devices (linux.resources.devices)",
-                fix="Run as root, or leave the rules out.",
-                plugin=NAME,
-            )
-        if rules:
+        if rules and not self._user:
             with open("/proc/devices", encoding="ascii") as file:
                 known = drivers(file.read())
             found += device_properties(cgroup_devices.policy(rules), known)
         return found
+
+    def _device_filters(self, group: Group, resources: Resources) -> list[Action]:
+        """Return the filter of devices that a user's own systemd cannot set: root may, on the delegated v2 scope."""
+        rules = resources.get("devices")
+        if not rules or not self._user:
+            return []
+        if reason := self._no_filter():
+            raise Unsupported(
+                f"devices cannot be restricted (linux.resources.devices): a user's own systemd does not, and {reason}",
+                fix="Run as root with the option bus=system (the default), or use --cgroup-driver cgroupfs as root.",
+                plugin=NAME,
+            )
+        return [cgroup_files.filter_devices(group, cgroup_devices.policy(rules))]
+
+    def _no_filter(self) -> str:
+        """Return why this process can put no filter of devices on a scope of a user's own systemd; "" if it can."""
+        if os.geteuid():
+            return "only root may attach a filter itself (bpf(2))"
+        return "" if self._layout.v2 else "there is no cgroup v2 here, to which root could attach a filter itself"
 
     def _steps(
         self, group: Group, limits: list[Limit], wanted: list[Property], unit: str
@@ -187,7 +206,7 @@ class CgroupSystemd(CgroupDriver):
     def _capabilities(self) -> frozenset[Capability]:
         found = cgroup_files.limits_of(self._machine, self._layout.v1)
         found.add(Capability.STATISTICS)
-        if not self._user:
+        if not self._user or not self._no_filter():
             found.add(Capability.DEVICES)
         if self._layout.v2 or "freezer" in self._layout.own:
             found.add(Capability.FREEZE)
