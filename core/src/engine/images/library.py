@@ -21,7 +21,6 @@ from engine.images import reference
 from engine.images.content import ContentStore
 from engine.images.image import Image, ImageSummary, inspected, manifest_of, read_image, summary
 from engine.images.progress import Progress, silent
-from engine.images.telling import tell_kept, to_tell
 from engine.metadata import containers, images
 from engine.metadata.images import ImageRow
 from engine.metadata.transactions import transaction
@@ -84,6 +83,8 @@ class Library:
 
     def tag(self, text: str, target: str) -> None:
         """Give an image one more name, which another image may lose by it. Errors as `resolve`; `InvalidInput`."""
+        from engine.images.telling import tell_kept, to_tell
+
         name = reference.parse(target)
         if name.digest:
             raise InvalidInput(f"{target!r} has a digest, which cannot be given", fix="Leave out what follows the @.")
@@ -100,6 +101,8 @@ class Library:
         made of it or an ID has names of several repositories: ``force`` overrules both. Blobs and snapshots go with the
         next `collect`.
         """
+        from engine.images.telling import tell_kept
+
         row = self._find(text)
         name = self._name_of(text, row)
         going = _going_with(name, row.names) if name else row.names
@@ -239,6 +242,8 @@ class Library:
         return collect(self.content, self._connection, drivers, unfinished=unfinished)
 
     def _to_tell(self, row: ImageRow, removed: Removed) -> tuple[Kept, ...]:
+        from engine.images.telling import to_tell
+
         told = {Topic.UNTAG: removed.untagged} if removed.untagged else {}
         told |= {Topic.DELETE: ()} if removed.deleted else {}
         return tuple(to_tell(self._connection, topic, row.id, names) for topic, names in told.items())
