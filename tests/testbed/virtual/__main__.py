@@ -1,8 +1,9 @@
 """``python -m tests.testbed.virtual``: run in virtual machines the tests that this machine's kernel cannot show.
 
-Prints what pytest says as it goes, and fails when a test failed, or when a machine did not get to its tests.
-``--report`` keeps the results as JSON: a list of objects with ``machine``, ``kernel``, ``systemd``, ``hierarchy``,
-``test``, ``outcome`` (passed, failed, skipped), ``seconds`` and ``text``.
+Prints what pytest says as it goes. Fails when a test failed, when a machine did not get to its tests, and when what the
+cgroup suites saw does not bear out the table in docs/cgroups.md. ``--report`` keeps the results as JSON: a list of
+objects with ``machine``, ``kernel``, ``systemd``, ``hierarchy``, ``test``, ``outcome`` (passed, failed, skipped),
+``seconds`` and ``text``.
 """
 
 from __future__ import annotations
@@ -12,94 +13,40 @@ import json
 import shlex
 import sys
 import time
-import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from tests.testbed.virtual import image
-from tests.testbed.virtual.machine import Done, VirtualMachine
+from tests.testbed.virtual.machine import VirtualMachine
 from tests.testbed.virtual.plans import PLANS, Plan
+from tests.testbed.virtual.runner import run_tests
+from tools import cgroup_table
 
-RUN_TIMEOUT = 1200.0
-"""Seconds for one run of pytest."""
-RESULTS, SAID = "/run/results.xml", "/run/pytest.log"
-PYTEST = (
-    str(image.PYTHON), "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "--override-ini=timeout=300", "-v",
-    "--tb=short", f"--junit-xml={RESULTS}",
-)  # fmt: skip
-
-
-class Result(NamedTuple):
-    """What became of a test in a machine."""
-
-    machine: str
-    kernel: str
-    systemd: str
-    hierarchy: str
-    test: str
-    outcome: str
-    seconds: float
-    text: str
-
-
-def run_plan(plan: Plan, selected: str) -> Iterator[Result]:
-    """Boot the plan's machine, run its tests and yield their results. Raises RuntimeError when the machine fails."""
-    with VirtualMachine(plan.release, plan.hierarchy) as machine:
-        kernel = machine.check("uname", "-r").strip()
-        systemd = machine.check("systemctl", "--version").split()[1]
-        print(f"{plan.name}: Linux {kernel}, systemd {systemd}, up in {machine.boot_seconds:.0f} s", flush=True)
-        for words in plan.runs:
-            began = time.monotonic()
-            for test, outcome, seconds, text in run_tests(machine, words, selected):
-                yield Result(plan.name, kernel, systemd, plan.hierarchy, test, outcome, seconds, text)
-            print(f"{plan.name}: {words} took {time.monotonic() - began:.0f} s", flush=True)
-
-
-def run_tests(machine: VirtualMachine, words: str, selected: str) -> Iterator[tuple[str, str, float, str]]:
-    """Run pytest in the machine; yield node, outcome, seconds and text of each test, or of pytest when it had none."""
-    choice = f"-k {shlex.quote(selected)}" if selected else ""
-    machine.check("rm", "-f", RESULTS, SAID)
-    pytest = f"cd {image.CHECKOUT} && exec {shlex.join(PYTEST)} {choice} {words} >{SAID} 2>&1"
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(machine.run, ["sh", "-c", pytest], {"CI": "true"}, RUN_TIMEOUT)
-        said = follow(machine, running)
-    status = running.result().status
-    written = machine.run(["cat", RESULTS])
-    cases = list(ET.fromstring(written.output).iter("testcase")) if written.status == 0 else []
-    for case in cases:
-        yield (*outcome_of(case),)
-    if status not in {0, 5} and not any(outcome_of(case)[1] == "failed" for case in cases):
-        yield words, "failed", 0.0, said[-8000:]
-
-
-def follow(machine: VirtualMachine, running: Future[Done]) -> str:
-    """Print what pytest says in the machine while it runs, and return it all."""
-    said, ended = "", False
-    while not ended:
-        ended = bool(wait([running], 2.0).done)
-        news = machine.run(["tail", "-c", f"+{len(said.encode()) + 1}", SAID]).output
-        print(news, end="", flush=True)
-        said += news
-    return said
-
-
-def outcome_of(case: ET.Element) -> tuple[str, str, float, str]:
-    """Read one test of JUnit's XML."""
-    test = f"{case.get('classname', '')}.{case.get('name', '')}"
-    outcome, text = "passed", ""
-    for child in case:
-        if child.tag in {"failure", "error"}:
-            outcome, text = "failed", f"{child.get('message', '')}\n{child.text or ''}"
-        elif child.tag == "skipped":
-            outcome, text = "skipped", child.get("message", "")
-    return test, outcome, float(case.get("time", "0")), text
+Results = list[dict[str, Any]]
 
 
 def main() -> int:
     """Run the plans that are asked for, or all."""
+    asked = read_arguments()
+    plans = [plan for plan in PLANS if not asked.machine or plan.name in asked.machine]
+    build({plan.release for plan in plans})
+    results: Results = []
+    for plan in plans:
+        runs = [f"{words} {choice_of(asked.selected)}" for words in asked.run or plan.runs]
+        results.extend(run_plan(plan, runs))
+    if asked.report:
+        asked.report.write_text(json.dumps(results, indent=1))
+    counts = Counter(result["outcome"] for result in results)
+    wrong = contradictions(results)
+    print(*wrong, ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped")), sep="\n")
+    return 0 if results and not counts["failed"] and not wrong else 1
+
+
+def read_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="./dev machines", description="Run tests in virtual machines.")
     names = [plan.name for plan in PLANS]
     parser.add_argument("machine", nargs="*", help=f"which: {', '.join(names)}; all when none is named")
@@ -109,16 +56,41 @@ def main() -> int:
     asked = parser.parse_args()
     if unknown := set(asked.machine) - set(names):
         parser.error(f"there is no machine {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
-    results: list[Result] = []
-    for plan in PLANS:
-        if not asked.machine or plan.name in asked.machine:
-            chosen = plan._replace(runs=tuple(asked.run)) if asked.run else plan
-            results.extend(run_plan(chosen, asked.selected))
-    if asked.report:
-        asked.report.write_text(json.dumps([result._asdict() for result in results], indent=1))
-    counts = Counter(result.outcome for result in results)
-    print(", ".join(f"{counts[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped")))
-    return 0 if results and not counts["failed"] else 1
+    return asked
+
+
+def choice_of(selected: str) -> str:
+    """Return pytest's words for these tests only."""
+    return f"-k {shlex.quote(selected)}" if selected else ""
+
+
+def build(releases: set[str]) -> None:
+    """Build the images that are not in the cache, all at once: each keeps one processor busy for minutes."""
+    print(f"images: {', '.join(sorted(releases))}", flush=True)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(image.build, releases))
+
+
+def run_plan(plan: Plan, runs: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Boot the plan's machine, run these tests and yield their results. Raises RuntimeError when the machine fails."""
+    with VirtualMachine(plan.release, plan.hierarchy) as machine:
+        kernel = machine.check("uname", "-r").strip()
+        systemd = machine.check("systemctl", "--version").split()[1]
+        print(f"{plan.name}: Linux {kernel}, systemd {systemd}, up in {machine.boot_seconds:.0f} s", flush=True)
+        of_machine = {"machine": plan.name, "kernel": kernel, "systemd": systemd, "hierarchy": plan.hierarchy}
+        for words in runs:
+            began = time.monotonic()
+            for outcome in run_tests(machine, words):
+                yield of_machine | outcome._asdict()
+            print(f"{plan.name}: {words} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def contradictions(results: Results) -> list[str]:
+    """Return a sentence for each cell of the table of cgroup drivers that a whole suite does not bear out."""
+    known = cgroup_table.read(cgroup_table.PAGE.read_text())
+    seen = cgroup_table.of_report(results)
+    whole = [heading for heading in seen if heading in known and cgroup_table.complete(seen[heading])]
+    return [sentence for heading in whole for sentence in cgroup_table.contradictions(heading, seen[heading])]
 
 
 if __name__ == "__main__":
