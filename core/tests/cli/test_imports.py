@@ -66,4 +66,4 @@ def test_refusing_a_flag_of_run_imports_no_more_than_the_parsers(
     status, modules = modules_of(*typed)
     assert status == 125
     assert not modules & {*HEAVY, "typer", "sqlite3", "engine.containers", "engine.metadata", "engine.plugins"}
-    assert len(modules) <= 159 + _SPLIT
+    assert len(modules) <= 143 + _SPLIT

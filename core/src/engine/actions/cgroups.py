@@ -9,10 +9,10 @@ oneself does not.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from engine.actions.base import Phase, Slots, Step, action
 from engine.linux import bpf, cgroup_tree, cgroups
+from engine.tuples import NamedTuple
 
 _PATIENCE = 2.0
 """Seconds for systemd to remove an empty scope by itself; it takes some milliseconds."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from errno import errorcode
 from time import perf_counter_ns
-from typing import NamedTuple
 
 from engine.actions.base import Action, Slots, Step, kind_of
 from engine.actions.journal import Journal, read
 from engine.errors import EngineError, KernelError
 from engine.linux.advice import advise
 from engine.linux.explanations import explain
+from engine.tuples import NamedTuple
 
 
 def failure(step: Step, error: OSError) -> KernelError:

@@ -17,12 +17,12 @@ import errno
 import os
 import stat
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from engine.actions.base import Slots, action
 from engine.actions.namespaces import Maps, namespace_of
 from engine.errors import InvalidInput
 from engine.linux import mounts, paths
+from engine.tuples import NamedTuple
 
 _STRICT = paths.RESOLVE_IN_ROOT | paths.RESOLVE_NO_MAGICLINKS | paths.RESOLVE_NO_SYMLINKS
 _NULL = os.makedev(1, 3)

@@ -5,10 +5,9 @@ Also the user namespaces by which mounts are mapped, which nobody is in.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from engine.actions.base import Slots, action
 from engine.linux import namespaces, uts
+from engine.tuples import NamedTuple
 
 IdRow = tuple[int, int, int]
 """First id inside, first id outside, how many: a row of /proc/PID/uid_map (user_namespaces(7))."""

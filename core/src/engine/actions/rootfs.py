@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
 
 from engine.actions.base import Slots, action
 from engine.actions.namespaces import Maps, namespace_of
 from engine.linux import mounts
 from engine.linux.overlay import new_overlay
+from engine.tuples import NamedTuple
 
 MountRow = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...], Maps | None]
 """fstype, source, options, attributes, identity map: `engine.contracts.storage.Mount` as plain data.

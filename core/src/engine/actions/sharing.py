@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from engine.actions.base import Slots, action
 from engine.linux import mounts, namespaces, paths
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     import socket

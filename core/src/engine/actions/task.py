@@ -20,9 +20,10 @@ then but what the journal names::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.actions.base import Slots, Step, from_plain, to_plain
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.spec.runtime import Process

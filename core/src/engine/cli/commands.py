@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+
+from engine.tuples import NamedTuple
 
 
 class Entry(NamedTuple):
@@ -112,6 +114,12 @@ def overview() -> str:
         lines = [f"  {name:{width}}   {entry.help}" for name, entry in commands.items()]
         parts.append("\n".join([f"{title}:", *lines]))
     return "\n\n".join([*parts, _TAIL])
+
+
+def sources() -> list[str]:
+    """Return the modules of the command line, and their directory."""
+    place = os.path.dirname(os.path.abspath(__file__))
+    return [place, *(entry.path for entry in os.scandir(place) if entry.name.endswith(".py"))]
 
 
 def first_word(arguments: list[str]) -> int:

@@ -5,9 +5,10 @@ Only `describe` imports anything: typer, and the command's module.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.cli.commands import BORROWED
+from engine.tuples import NamedTuple
 
 EXAMPLES = "\b"
 """Stands alone in a line before the paragraphs that are to be shown as they are: the examples."""

@@ -1,6 +1,5 @@
 """`engine explain`: what a command would do, without doing it."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
@@ -85,7 +84,9 @@ def _plain(explanation: "Explanation") -> dict[str, Any]:
             {
                 "Phase": stretch.name,
                 "Process": stretch.process,
-                "Actions": [{key.capitalize(): value for key, value in asdict(deed).items()} for deed in stretch.deeds],
+                "Actions": [
+                    {key.capitalize(): value for key, value in deed._asdict().items()} for deed in stretch.deeds
+                ],
             }
             for stretch in explanation.stretches
         ],

@@ -7,7 +7,6 @@ each row is an object on a line of its own.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -35,6 +34,8 @@ def write_bytes(data: bytes, fd: int) -> None:
 
 def write_json(value: Any) -> None:
     """Print a value as indented JSON."""
+    import json
+
     write(json.dumps(value, indent=4, ensure_ascii=False))
 
 
@@ -54,6 +55,8 @@ def write_rows(
     never in a pipe. ``colours`` are the table's, where colours are wanted.
     """
     if form == JSON:
+        import json
+
         for row in rows:
             write(json.dumps(row, ensure_ascii=False))
     elif form == TABLE:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.containers.engine import Engine

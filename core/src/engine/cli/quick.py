@@ -8,15 +8,15 @@ compare the two. Whatever is not (an unknown flag, a missing value, ``--help``) 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine import __version__, cache
-from engine.cli.commands import QUICK
+from engine.cli.commands import QUICK, sources
 from engine.cli.failures import guarded
 from engine.cli.places import Places
+from engine.tuples import NamedTuple
 
 _SECTION = "quick"
 _TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
@@ -73,12 +73,6 @@ def taken(name: str) -> Taken:
         cache.remember(_SECTION, (__version__, name), seen, ({**options}, arguments, blank))
         raise NotPlainError
     return Taken(*found)
-
-
-def sources() -> list[str]:
-    """Return the modules of the command line, and their directory."""
-    place = os.path.dirname(os.path.abspath(__file__))
-    return [place, *(entry.path for entry in os.scandir(place) if entry.name.endswith(".py"))]
 
 
 def find(name: str) -> Taken:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.cli.template_functions import FUNCTIONS, shown
 from engine.errors import InvalidInput
+from engine.tuples import NamedTuple
 
 _ACTION = re.compile(r"(\s+(?=\{\{- ))?\{\{(?:- )?\s*(.*?)\s*(?: -)?\}\}((?<= -\}\})\s+)?", re.DOTALL)
 _TOKEN = re.compile(

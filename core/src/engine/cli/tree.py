@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from engine.cli.output import terminal_width, write
 from engine.cli.terminal import printable
+from engine.tuples import NamedTuple
 
 
 class Branch(NamedTuple):

@@ -1,6 +1,5 @@
 """`engine why`."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -33,7 +32,7 @@ def why(
 
     with open_engine(ctx) as engine:
         recover.everything(engine)
-        found = {key.capitalize(): value for key, value in asdict(diagnose(engine, container)).items()}
+        found = {key.capitalize(): value for key, value in diagnose(engine, container)._asdict().items()}
     if form == JSON:
         write_json(found)
     elif form == _TEXT:

@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import NamedTuple
 
 from engine.containers import rootfs, status
 from engine.containers.engine import Engine
@@ -29,6 +28,7 @@ from engine.metadata import containers
 from engine.spec.tar import TarReader
 from engine.spec.tarheader import TarError
 from engine.spec.tarwriter import END
+from engine.tuples import NamedTuple
 
 _MAX_LINKS = 40
 _ADVICE = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +66,7 @@ def create(engine: Engine, options: RunOptions) -> Record:
         kept = to_tell(connection, Topic.CREATE, record)
     tracing.lap("write the bundle, and record that it is ready")
     tell_kept(engine, kept)
-    return replace(record, phase="ready")
+    return record._replace(phase="ready")
 
 
 def _root(record: Record) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-from dataclasses import dataclass, replace
 
 from engine.containers import failing, listing
 from engine.containers.engine import Engine
@@ -17,6 +16,7 @@ from engine.containers.listing import View
 from engine.errors import EngineError
 from engine.shim.protocol import Exit
 from engine.spec.options import RunOptions
+from engine.tuples import NamedTuple
 
 _LINES = 20
 _LIBRARY = re.compile(rb"[Ee]rror (?:while )?loading shared librar(?:ies|y):? ([^\s:]+)")
@@ -40,8 +40,7 @@ _STATUSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """Why a container is as it is. ``kind`` is one word or two for programs, ``what`` a sentence.
 
     ``action``, ``errno``, ``meaning`` and ``plugin`` are empty unless a start failed in the kernel or in a plugin;
@@ -70,7 +69,7 @@ def why(engine: Engine, wanted: str) -> Diagnosis:
         return Diagnosis("created", "it was never started", f"Start it with `engine start {view.record.name}`.")
     diagnosis = _ended(engine, view, view.status.exit)
     if view.status.state == "restarting":
-        return replace(diagnosis, what=f"{diagnosis.what}; it is about to be restarted")
+        return diagnosis._replace(what=f"{diagnosis.what}; it is about to be restarted")
     return diagnosis
 
 

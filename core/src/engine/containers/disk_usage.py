@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from engine.containers import listing
 from engine.containers.engine import Engine
 from engine.contracts.storage import SnapshotKind
 from engine.errors import NotFound
 from engine.metadata import containers, images
 from engine.metadata.containers import Record
+from engine.tuples import NamedTuple
 
 
 class Kind(NamedTuple):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from engine.spec.health import healthcheck_of
 from engine.spec.isolation import HOST
 from engine.spec.options import RunOptions
 from engine.spec.options import check as check_options
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.contracts.common import IdMap
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from engine.spec.runtime import Linux, Spec
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(NamedTuple):
     """What a container is made of: an image, or for ``host:`` the directory below; and its run configuration."""
 
     image: Image | None
@@ -50,8 +49,7 @@ class Base:
         return () if self.image is None else self.image.snapshots[::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """The record to be written, what the container is made of, its config.json, and what goes beside that."""
 
     record: Record
@@ -121,7 +119,7 @@ def with_ids(draft: Draft, ids: IdMap | None) -> Draft:
     if ids is None or ids == draft.record.id_map:
         return draft
     linux: Linux = {**draft.spec["linux"], **id_mappings(ids)}
-    return replace(draft, record=replace(draft.record, id_map=ids), spec={**draft.spec, "linux": linux})
+    return draft._replace(record=draft.record._replace(id_map=ids), spec={**draft.spec, "linux": linux})
 
 
 def check_ids(options: RunOptions, ids: IdMap | None, storage: Chosen, runtime: Chosen) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.actions.base import to_plain
@@ -19,10 +18,10 @@ from engine.spec.environment import merge_env
 from engine.spec.options import RunOptions
 from engine.spec.runtime import Process, Spec
 from engine.spec.users import parse_user, user_of
+from engine.tuples import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ExecOptions:
+class ExecOptions(NamedTuple):
     """What `engine exec` takes. ``env``, ``workdir`` and ``user`` go over the container's own."""
 
     command: tuple[str, ...]
@@ -33,7 +32,7 @@ class ExecOptions:
     workdir: str = ""
     user: str = ""
     privileged: bool = False
-    size: tuple[int, int] = field(default=(0, 0))
+    size: tuple[int, int] = (0, 0)
 
 
 def execute(engine: Engine, wanted: str, options: ExecOptions) -> socket.socket | None:

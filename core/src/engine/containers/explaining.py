@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
@@ -25,10 +24,10 @@ from engine.metadata import containers, images
 from engine.metadata.containers import Record
 from engine.shim.plan import Plan
 from engine.spec.options import RunOptions
+from engine.tuples import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
+class Deed(NamedTuple):
     """One action. ``plugin`` asked for it ("" the core); ``call`` is its family of system calls; ``arguments`` and the
     name ``action`` are those of an action value, empty for what is no step of the plan."""
 
@@ -36,11 +35,10 @@ class Deed:
     sentence: str
     call: str
     action: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = {}  # a named tuple's, and nobody adds to it
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """Consecutive deeds of one process: "command", "shim" or "container"."""
 
     name: str
@@ -48,8 +46,7 @@ class Stretch:
     deeds: tuple[Deed, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """A run as it would be: who it would be, the drivers that would serve it, and its stretches in order of time."""
 
     id: str

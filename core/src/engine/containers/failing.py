@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import time_ns
 
 from engine.containers.layout import Layout
 from engine.errors import EngineError
+from engine.tuples import NamedTuple
 
 _NAME = "failure"
 _ROOM = 4096
@@ -20,8 +20,7 @@ _LONGEST = 512
 """Characters that are kept of each text, so that all of them fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A start that failed: the error's fields (`engine.errors.EngineError`), the exit status it stands for, and
     nanoseconds since the epoch."""
 
@@ -53,7 +52,7 @@ def record(layout: Layout, container_id: str, error: EngineError) -> None:
     try:
         fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(fd, os.write(fd, json.dumps(asdict(failure)).encode()))
+            os.ftruncate(fd, os.write(fd, json.dumps(failure._asdict()).encode()))
         finally:
             os.close(fd)
         place.rename(place.with_name(_NAME))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from typing import NamedTuple
 
 from engine.containers.engine import Engine
 from engine.errors import Conflict
@@ -18,6 +17,7 @@ from engine.linux.paths import fd_path, open_in_root
 from engine.metadata.containers import Record
 from engine.spec.runtime import Spec
 from engine.spec.tarheader import DIRECTORY, TarEntry
+from engine.tuples import NamedTuple
 
 
 class Hidden(NamedTuple):

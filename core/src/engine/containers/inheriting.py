@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from engine.containers.engine import Engine
 from engine.metadata import containers
 from engine.spec.options import RunOptions
@@ -24,4 +22,4 @@ def inherit(engine: Engine, options: RunOptions) -> RunOptions:
                 found[mount.target] = read_only(mount) if only_read else mount
     own = {mount.target for mount in options.mounts}
     inherited = (mount for target, mount in found.items() if target not in own)
-    return replace(options, mounts=(*options.mounts, *inherited))
+    return options._replace(mounts=(*options.mounts, *inherited))

@@ -14,14 +14,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.tuples import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The two directories of one engine, and the paths below them."""
 
     root: Path

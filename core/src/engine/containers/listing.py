@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from engine.containers import status
 from engine.containers.engine import Engine
 from engine.containers.status import Status
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.spec.options import RunOptions
+from engine.tuples import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """One container and its status."""
 
     record: Record

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic_ns
-from typing import NamedTuple
 
 from engine.containers import groups, listing, pausing
 from engine.containers.engine import Engine
@@ -14,6 +13,7 @@ from engine.errors import NotFound
 from engine.linux import cgroups, links, tasks
 from engine.linux.tasks import Task
 from engine.metadata.containers import Record
+from engine.tuples import NamedTuple
 
 
 class Sample(NamedTuple):

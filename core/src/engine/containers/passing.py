@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from engine.errors import InvalidInput
 from engine.shim import protocol
@@ -18,6 +17,7 @@ from engine.spec.isolation import NEW
 from engine.spec.options import RunOptions
 from engine.spec.restart_policy import NEVER
 from engine.spec.sizes import parse_whole
+from engine.tuples import NamedTuple
 
 _FIRST = 3
 _MOST = 250

@@ -7,7 +7,7 @@ would run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from engine import plugins
 from engine.actions.base import Phase, Step
@@ -22,6 +22,7 @@ from engine.shim.plan import Plan
 from engine.spec.environment import merge_env
 from engine.spec.isolation import choose
 from engine.spec.options import RunOptions
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.containers.passing import Passed

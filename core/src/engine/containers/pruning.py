@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import time
-from typing import NamedTuple
 
 from engine.containers import listing, recover, removal
 from engine.containers.engine import Engine
@@ -12,6 +11,7 @@ from engine.errors import Conflict, NotFound
 from engine.images.garbage import Collected
 from engine.images.image import ImageSummary
 from engine.metadata import containers
+from engine.tuples import NamedTuple
 
 _JUST_MADE = 10.0
 """Seconds for which a container that never started is left: the command that made it may be about to start it."""

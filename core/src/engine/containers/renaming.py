@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from engine.containers import naming
 from engine.containers.engine import Engine
@@ -27,7 +26,7 @@ def rename(engine: Engine, wanted: str, name: str) -> None:
     with engine.locked(found.id):
         with engine.store.transaction() as connection:
             record = containers.find(connection, found.id)
-            renamed = replace(record, name=name, options={**record.options, "name": name})
+            renamed = record._replace(name=name, options={**record.options, "name": name})
             containers.rename(connection, renamed)
             kept = to_tell(connection, Topic.RENAME, renamed, oldName=f"/{record.name}")
         _tell_shim(engine, renamed)

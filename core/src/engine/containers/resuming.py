@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from engine.containers import ending, pausing, recover, starting, status, stopping, wanting
 from engine.containers.engine import Engine
 from engine.containers.telling import tell
@@ -11,6 +9,7 @@ from engine.contracts.observer import Topic
 from engine.errors import Conflict
 from engine.metadata import containers
 from engine.spec.options import RunOptions
+from engine.tuples import NamedTuple
 
 FOR_EVER = 10.0**9
 """Seconds, for a stop that never kills."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from engine.actions.base import Slots
 from engine.actions.rootfs import mounted
@@ -23,6 +22,7 @@ from engine.errors import Conflict
 from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
+from engine.tuples import NamedTuple
 
 _SLOT = "rootfs"
 

@@ -6,7 +6,6 @@ import errno
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from engine.metadata.containers import Record
 from engine.shim import protocol
 from engine.shim.launch import Launched, launch
 from engine.spec.options import RunOptions
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.containers.passing import Passed
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from engine.spec.runtime import Spec
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A container that runs: its record as saved, the shim, and the init's pid."""
 
     record: Record
@@ -122,7 +121,7 @@ def _hand_over(
     """Have the shim do what the plan says; return the record as saved, and the init's pid."""
     directory = engine.layout.container(record.id)
     spec = read_spec(engine, record)
-    record = replace(record, id_map=identities.of_run(engine, record))
+    record = record._replace(id_map=identities.of_run(engine, record))
     mounts = _mounts(engine, record)
     plan, cgroup = planning.make_plan(
         engine, record, spec, mounts, attach=attach, passed=passed, before=before or FIRST_RUN
@@ -136,8 +135,7 @@ def _hand_over(
     pid, marks = _await_start(engine, record, shim, cgroup)
     tracing.add(marks, plan.task.steps)
     tracing.lap("wait for the shim to start it")
-    saved = replace(
-        record,
+    saved = record._replace(
         started=time_ns(),
         finished=ended.finished if ended is not None else record.finished,
         restarts=plan.restarts,

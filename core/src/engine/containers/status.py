@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Literal
 
 from engine.containers import failing, groups
@@ -13,14 +12,14 @@ from engine.metadata.containers import Record
 from engine.shim import records
 from engine.shim.protocol import Exit
 from engine.shim.records import Waiting
+from engine.tuples import NamedTuple
 
 State = Literal[
     "creating", "created", "starting", "running", "paused", "stopping", "restarting", "exited", "removing"
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """``state`` in Docker's words (with "starting" and "stopping" for the moments around a run); ``pid`` of the init
     while it runs, else 0; ``exit`` how the last run ended; ``shim`` the shim's pid while there is one, else 0."""
 

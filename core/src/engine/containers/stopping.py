@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 from time import monotonic, sleep
-from typing import NamedTuple
 
 from engine.containers import client, groups, recover, status, wanting
 from engine.containers.engine import Engine
@@ -19,6 +18,7 @@ from engine.linux import processes
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.spec.defaults import STOP_SIGNAL, STOP_SIGNAL_ANNOTATION
+from engine.tuples import NamedTuple
 
 _SHIM_GRACE = 15.0
 """How long the shim may take beyond the stop timeout before the command does the work without it."""

@@ -7,15 +7,14 @@ The command's stages are laps of one clock: `lap` names what was done since the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from engine.actions.base import Phase, Step, kind_of, of_phase
 from engine.actions.execute import Mark, now
+from engine.tuples import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One piece of work: the process that did it, the plugin that asked for it ("" the core), what it was in words, its
     family of system calls ("" for what is none), and when it began and ended, in nanoseconds of the monotonic clock."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.containers import groups, status, wanting
@@ -49,7 +48,7 @@ def update(engine: Engine, wanted: str, changes: Mapping[str, Any]) -> None:
         beside.write_text(json.dumps(spec))  # before the kernel is told: the disk may be full
         applied = _apply(engine, record, options, before, after)
         os.replace(beside, path)
-        saved = replace(record, options=options.to_plain(), applied=applied)
+        saved = record._replace(options=options.to_plain(), applied=applied)
         with engine.store.transaction() as connection:
             containers.save(connection, saved)
             kept = to_tell(connection, Topic.UPDATE, saved)
@@ -66,13 +65,13 @@ def changed(options: RunOptions, changes: Mapping[str, Any]) -> RunOptions:
             new[name] = tuple(one for one in rows.values() if one.rate)
     if "cgroup_conf" in changes:
         new["cgroup_conf"] = {**options.cgroup_conf, **changes["cgroup_conf"]}
-    return replace(options, **new)
+    return options._replace(**new)
 
 
 def _resources(engine: Engine, record: Record, options: RunOptions, before: Resources) -> Resources:
     """Return the resources as `engine create` would make them of these options; the device rules stay as they are."""
     swap = Capability.SWAP in engine.cgroup(record.cgroup).capabilities
-    bare = replace(options, devices=(), privileged=False, init=False)
+    bare = options._replace(devices=(), privileged=False, init=False)
     return {**resources_of(bare, facts.gather(bare, swap=swap)), "devices": before["devices"]}
 
 

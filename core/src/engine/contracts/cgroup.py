@@ -32,14 +32,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.actions.base import Step
 from engine.contracts.common import Probe
 from engine.linux.cgroups import Group
 from engine.spec.runtime import Resources
+from engine.tuples import NamedTuple
 
 
 class Capability(StrEnum):
@@ -71,8 +71,7 @@ class Capability(StrEnum):
     UNIFIED = "unified"
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupConfig:
+class CgroupConfig(NamedTuple):
     """What the factory hook gets. ``parent`` is the user's ``--cgroup-parent``, or ``""`` for the driver's default;
     ``mark`` distinguishes this engine root (8 hex digits) in every name."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from engine.tuples import NamedTuple
 
 CONTRACT_VERSION = 1
 """The version of the contracts in this package. A plugin states the one it was written for (``contract = 1``)."""

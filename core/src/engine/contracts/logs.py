@@ -15,15 +15,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from engine.contracts.common import Probe
+from engine.tuples import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LogConfig:
+class LogConfig(NamedTuple):
     """What the factory hook gets: the user's ``--log-opt key=value`` and the settings'."""
 
     options: Mapping[str, str]

@@ -25,11 +25,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from engine.actions.base import Step
 from engine.contracts.common import IdMap, Probe
+from engine.tuples import NamedTuple
 
 
 class New(NamedTuple):
@@ -60,8 +59,7 @@ class Join(NamedTuple):
 Choice = New | Host | Join
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceConfig:
+class NamespaceConfig(NamedTuple):
     """What the factory hook gets: the user's ``--namespace-opt key=value`` and the settings'."""
 
     options: Mapping[str, str]

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+
+from engine.tuples import NamedTuple
 
 
 class Topic(StrEnum):

@@ -35,7 +35,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,7 @@ from engine.actions.base import Step
 from engine.contracts.common import Probe
 from engine.contracts.namespace import NamespacePlan
 from engine.spec.runtime import Process, Spec
+from engine.tuples import NamedTuple
 
 
 class Capability(StrEnum):
@@ -58,8 +58,7 @@ class Capability(StrEnum):
     """Takes the namespaces from the `NamespacePlan`; without, from ``linux.namespaces`` of the specification."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeConfig:
+class RuntimeConfig(NamedTuple):
     """What the factory hook gets: a cache directory of the driver's own (compiled filters), and the user's options."""
 
     cache: Path

@@ -26,12 +26,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from engine.contracts.storage import SnapshotInfo, SnapshotKind
 from engine.errors import Conflict, EngineError, InvalidInput, KernelError, NotFound, StateError
 from engine.linux.syscalls import explain
 from engine.linux.trees import remove_tree
+from engine.tuples import NamedTuple
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _RECORD = "snapshot.json"

@@ -37,14 +37,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 from engine.actions.rootfs import MountRow
 from engine.contracts.common import IdMap, Probe
 from engine.errors import Unsupported
+from engine.tuples import NamedTuple
 
 
 class Capability(StrEnum):
@@ -148,8 +147,7 @@ class Usage(NamedTuple):
     inodes: int
 
 
-@dataclass(frozen=True, slots=True)
-class StorageConfig:
+class StorageConfig(NamedTuple):
     """What the factory hook gets. ``root`` is the driver's own directory (made by the core, mode 0700, root's);
     ``options`` are the user's ``--storage-opt key=value`` and the settings' (an unknown key is `InvalidInput`)."""
 

@@ -39,12 +39,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from engine.contracts.common import Probe
 from engine.errors import Unsupported
+from engine.tuples import NamedTuple
 
 
 class Capability(StrEnum):
@@ -56,8 +56,7 @@ class Capability(StrEnum):
     """`Transport.push`: images can be sent there too."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransportConfig:
+class TransportConfig(NamedTuple):
     """What the factory hook gets: the user's and the settings' options (an unknown key is `InvalidInput`)."""
 
     options: Mapping[str, str]

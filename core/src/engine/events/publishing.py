@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from engine import plugins
 from engine.contracts.observer import Event
@@ -19,6 +18,7 @@ from engine.events import journal
 from engine.linux import processes
 from engine.metadata.transactions import transaction
 from engine.plugins.registry import complain
+from engine.tuples import NamedTuple
 
 
 class Kept(NamedTuple):

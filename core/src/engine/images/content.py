@@ -16,12 +16,12 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from time import time
-from typing import NamedTuple
 
 from engine.errors import EngineError, ImageError, NotFound, StateError
 from engine.images.leases import Leases
 from engine.locks import hold, hold_new, remove_abandoned
 from engine.spec.document import MAX_DOCUMENT, is_digest
+from engine.tuples import NamedTuple
 
 _DAMAGED = "Load or pull the image again: a blob that is written anew replaces the damaged one."
 _NO_ROOM = "Free space, or choose a --root on another disk."

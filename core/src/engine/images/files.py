@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from engine.contracts.common import IdMap
 from engine.errors import EngineError
@@ -20,6 +19,7 @@ from engine.images.attributes import carried
 from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, fd_path, openat2
 from engine.spec.tarheader import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarEntry
 from engine.spec.tarwriter import header, padding
+from engine.tuples import NamedTuple
 
 _STRICT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 _CHUNK = 1024 * 1024

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from engine.contracts.storage import SnapshotKind, StorageDriver
 from engine.errors import Conflict
@@ -17,6 +16,7 @@ from engine.images.unpacking import ACTIVE_PREFIX, lock_path
 from engine.locks import locked
 from engine.metadata import images
 from engine.metadata.transactions import transaction
+from engine.tuples import NamedTuple
 
 _LAYER_PREFIX = "sha256-"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from engine.images.image import Image
 from engine.spec.image import History
+from engine.tuples import NamedTuple
 
 
 class Step(NamedTuple):

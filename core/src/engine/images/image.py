@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import ImageError, NotFound, StateError
 from engine.images.content import ContentStore
@@ -10,6 +10,7 @@ from engine.images.reference import parse_canonical
 from engine.metadata.images import ImageRow
 from engine.spec.descriptor import CONFIG, Descriptor, Manifest, Platform, choose_platform, read_manifest
 from engine.spec.image import ImageConfig, chain_ids, read_config
+from engine.tuples import NamedTuple
 
 _AGAIN = "Remove it with `engine rmi --force`, and load or pull it again."
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.contracts.observer import Topic
 from engine.errors import Conflict, InvalidInput, NotFound
@@ -24,6 +24,7 @@ from engine.images.progress import Progress, silent
 from engine.metadata import containers, images
 from engine.metadata.images import ImageRow
 from engine.metadata.transactions import transaction
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.contracts.storage import StorageDriver

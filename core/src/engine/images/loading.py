@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from time import time_ns
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from engine.contracts.observer import Topic
 from engine.contracts.transport import Blob, FetchedImage, Source, Transport
@@ -48,6 +48,7 @@ from engine.spec.descriptor import (
 from engine.spec.image import History, ImageConfig, RunConfig, read_config
 from engine.spec.tar import TarReader
 from engine.spec.tarheader import TarError
+from engine.tuples import NamedTuple
 
 _GET_AGAIN = "Get the image again: it was cut short, changed on its way, or written by a broken tool."
 

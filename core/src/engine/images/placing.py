@@ -13,7 +13,6 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from engine.contracts.common import IdMap
 from engine.errors import Conflict, ImageError
@@ -21,6 +20,7 @@ from engine.images import owners
 from engine.images.attributes import carried
 from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 from engine.spec.tarheader import BLOCKDEV, CHAR, DIRECTORY, FIFO, LINK, REGULAR, SYMLINK, TarEntry
+from engine.tuples import NamedTuple
 
 _STRICT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 _OPEN = os.O_RDONLY | os.O_DIRECTORY

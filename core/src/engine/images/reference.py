@@ -10,10 +10,10 @@ the *familiar* one (``busybox:latest``). ``host:`` is no image name: it stands f
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from engine.errors import InvalidInput
 from engine.spec.document import is_digest
+from engine.tuples import NamedTuple
 
 HOST = "host:"
 """The reserved name of the machine's own root filesystem; see `engine.images.host`."""

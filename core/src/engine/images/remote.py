@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import FileIO
-from typing import NamedTuple
 
 from engine.contracts.observer import Topic
 from engine.contracts.transport import Capability, Content, RemoteName, Source, Transport
@@ -20,6 +19,7 @@ from engine.metadata import images
 from engine.metadata.images import ImageRow
 from engine.metadata.transactions import transaction
 from engine.spec.descriptor import Platform
+from engine.tuples import NamedTuple
 
 
 class Pulled(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import StateError
 from engine.images.content import ContentStore
@@ -19,6 +19,7 @@ from engine.spec.descriptor import INDEX, MANIFEST, Descriptor
 from engine.spec.document import write_json
 from engine.spec.tarheader import DIRECTORY, REGULAR, TarEntry
 from engine.spec.tarwriter import END, header, padding
+from engine.tuples import NamedTuple
 
 _CHUNK = 1024 * 1024
 _FULL_NAME = "io.containerd.image.name"

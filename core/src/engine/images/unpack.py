@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from engine.contracts.storage import UnpackTarget, Whiteouts
 from engine.errors import EngineError, ImageError
@@ -19,6 +19,7 @@ from engine.images.tree import LayerFault, Tree, shown
 from engine.images.whiteouts import DeletedFiles, Deletions, OverlayFiles
 from engine.spec.tar import TarReader
 from engine.spec.tarheader import TarEntry, TarError
+from engine.tuples import NamedTuple
 
 _LAYER_FAULTS = {errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.EFBIG, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
 _HOSTILE = "Do not use the image: its layer was made to harm, or by a broken tool."

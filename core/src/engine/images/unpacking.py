@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from engine.contracts.storage import SnapshotKind, StorageDriver
 from engine.errors import StateError
@@ -23,6 +23,7 @@ from engine.locks import locked
 from engine.metadata import images
 from engine.metadata.transactions import transaction
 from engine.spec.descriptor import Descriptor
+from engine.tuples import NamedTuple
 
 ACTIVE_PREFIX = "unpack-"
 

@@ -6,9 +6,9 @@ import ctypes
 import errno
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from engine.linux.syscalls import check, prctl, system_call
+from engine.tuples import NamedTuple
 
 NAMES: tuple[str, ...] = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",

@@ -12,9 +12,10 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.linux.hierarchies import Hierarchies, Hierarchy, discover
+from engine.tuples import NamedTuple
 
 __all__ = [
     "Group", "Hierarchies", "Hierarchy", "discover", "freeze", "frozen", "join", "kill", "parse_flat_keyed",

@@ -23,9 +23,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import signal
-from typing import NamedTuple
 
 from engine.linux.syscalls import MACHINE, check, function, system_call
+from engine.tuples import NamedTuple
 
 CLONE_PIDFD = 0x1000
 CLONE_PARENT = 0x8000

@@ -8,10 +8,10 @@ the whole machine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from engine.linux import mountinfo
 from engine.linux.mountinfo import MountEntry
+from engine.tuples import NamedTuple
 
 
 class Hierarchy(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from engine.tuples import NamedTuple
 
 _RECEIVED, _SENT = 0, 8
 """Columns of bytes."""

@@ -10,10 +10,11 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from engine.linux.cloning import clone3
 from engine.linux.syscalls import check, function
+from engine.tuples import NamedTuple
 
 CLONE_NEWTIME = 0x80
 CLONE_NEWNS = 0x20000

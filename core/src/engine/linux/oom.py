@@ -6,9 +6,9 @@ import errno
 import os
 import select
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from engine.linux.cgroups import Group, parse_flat_keyed, read_value, write_value
+from engine.tuples import NamedTuple
 
 _LONGEST_RECORD = 8192
 _ENOUGH = 4096

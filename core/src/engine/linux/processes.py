@@ -12,12 +12,12 @@ import fcntl
 import os
 import signal
 import termios
-from typing import NamedTuple
 
 from engine.linux.cloning import CLONE_INTO_CGROUP, CLONE_PARENT, CLONE_PIDFD, Cloned, clone3
 from engine.linux.rlimits import RLIMITS, UNLIMITED, get_rlimit, set_rlimit
 from engine.linux.signals import reset_signals
 from engine.linux.syscalls import check, encode, prctl, system_call
+from engine.tuples import NamedTuple
 
 __all__ = [
     "CLONE_INTO_CGROUP", "CLONE_PARENT", "CLONE_PIDFD", "CLOSE_RANGE_CLOEXEC", "RLIMITS", "UNLIMITED", "Cloned",

@@ -6,7 +6,8 @@ Reading needs no privilege but for processes that the caller may see.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from engine.tuples import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PTS_MAJORS = range(136, 144)

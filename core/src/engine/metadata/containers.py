@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from engine.contracts.common import IdMap, IdMapping
 from engine.errors import Conflict, NotFound
 from engine.linux.processes import Identity
+from engine.tuples import NamedTuple
 
 Phase = Literal["creating", "ready", "removing"]
 
@@ -48,8 +48,7 @@ UNTOLD_EVENTS = (
 """The table of `engine.events.publishing`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What a container is, apart from whether it runs.
 
     ``image`` is the image's ID ("" for ``host:``), ``image_name`` what the user typed; ``created``, ``started`` and
@@ -75,8 +74,8 @@ class Record:
     finished: int = 0
     restarts: int = 0
     id_map: IdMap | None = None
-    labels: dict[str, str] = field(default_factory=dict)
-    applied: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = {}  # noqa: RUF012  # a named tuple's, and nobody adds to it
+    applied: dict[str, str] = {}  # noqa: RUF012  # a named tuple's, and nobody adds to it
     health: dict[str, Any] | None = None
     phase: Phase = "ready"
     worker: Identity | None = None
@@ -167,7 +166,7 @@ def using_image(connection: sqlite3.Connection, image: str) -> list[tuple[str, s
 
 
 def _encode(record: Record) -> str:
-    data = asdict(record)
+    data = record._asdict()
     for column in ("id", "name", "image", "phase", "worker"):
         del data[column]
     return json.dumps(data)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+
+from engine.tuples import NamedTuple
 
 SCHEMA = (
     """CREATE TABLE images (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from engine import cache
 from engine.errors import EngineError, Unsupported
 from engine.plugins.installed import Entry, index
 from engine.plugins.registry import Loaded, find, load, make
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.contracts.common import Probe

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine import __version__, cache
+from engine.tuples import NamedTuple
 
 _SECTION = "plugins"
 _MOST = 8

@@ -10,10 +10,11 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, NotFound, PluginError
 from engine.plugins.installed import Entry, index
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     import pluggy

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import EngineError, PluginError
 from engine.plugins.choosing import Candidate, candidates, explain, remember
 from engine.plugins.installed import Entry, index
 from engine.plugins.registry import CONTRACTS, load
+from engine.tuples import NamedTuple
 
 MakeConfigs = Callable[[str, str], Any]
 """From kind and name to the configuration that the factory hook gets."""

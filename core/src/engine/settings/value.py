@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from engine import cache
+from engine.tuples import NamedTuple
 
 Options = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Options of drivers: kind, then driver, then key: ``options["log"]["json-file"]["max-size"]``."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from engine.linux import namespaces
 from engine.shim import desired
@@ -24,6 +24,7 @@ from engine.shim.connection import Connection
 from engine.shim.container import Container
 from engine.shim.loop import Loop
 from engine.shim.notes import note
+from engine.tuples import NamedTuple
 
 _PATIENCE = 10.0
 """Seconds beyond the back-off that a client, which was there at the end, may take to read what it was sent."""

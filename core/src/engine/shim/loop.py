@@ -1,11 +1,10 @@
-"""An event loop over epoll and a heap of timers: all that a shim needs of one.
+"""An event loop over epoll and a few timers: all that a shim needs of one.
 
 A loop of the standard library would cost the shim more to import than all the rest of it.
 """
 
 from __future__ import annotations
 
-import heapq
 import select
 from collections.abc import Callable
 from time import monotonic
@@ -46,7 +45,8 @@ class Loop:
     def after(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call ``callback`` once, ``seconds`` from now."""
         self._count += 1
-        heapq.heappush(self._timers, (monotonic() + seconds, self._count, callback))
+        self._timers.append((monotonic() + seconds, self._count, callback))
+        self._timers.sort()
 
     def run(self, done: Callable[[], bool]) -> None:
         """Serve until ``done()`` is true; it is asked after every round."""
@@ -62,4 +62,4 @@ class Loop:
 
     def _expire(self) -> None:
         while self._timers and self._timers[0][0] <= monotonic():
-            heapq.heappop(self._timers)[2]()
+            self._timers.pop(0)[2]()

@@ -27,9 +27,10 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import EngineError
+from engine.tuples import NamedTuple
 
 STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL, STDIN_WAIT, STDIN_GO = range(11)
 HEADER = 5

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from errno import errorcode
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import EngineError, StateError
 from engine.linux import processes
@@ -20,6 +20,7 @@ from engine.linux.cgroups import Group
 from engine.linux.processes import Identity
 from engine.shim.protocol import Exit
 from engine.spec.restart_policy import RestartPolicy
+from engine.tuples import NamedTuple
 
 RESTARTING = "restarting"
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from engine.tuples import NamedTuple
 
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 RECORD = "health"

@@ -8,11 +8,11 @@ exceptions can say (denying a part of what a wildcard allows) is refused by name
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from engine.errors import InvalidInput, Unsupported
 from engine.spec.cgroup_limits import Limit
 from engine.spec.runtime import DeviceRule
+from engine.tuples import NamedTuple
 
 ANY = -1
 """Any major or minor number."""

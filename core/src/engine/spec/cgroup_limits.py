@@ -10,10 +10,9 @@ As in every engine that writes this format, the number 0 means "not set" for sha
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from engine.errors import Conflict
 from engine.spec.runtime import Cpu
+from engine.tuples import NamedTuple
 
 UNLIMITED = -1
 """Lifts a limit, wherever the specification has one."""

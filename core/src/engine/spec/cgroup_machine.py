@@ -6,10 +6,10 @@ Drivers fill them in (`engine.contracts.cgroup_files`); tests make them up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from engine.errors import Unsupported
 from engine.spec.cgroup_limits import UNLIMITED
+from engine.tuples import NamedTuple
 
 DEFAULT_PERIOD = 100_000
 """Microseconds; what the kernel gives a fresh group (sched-bwc.rst)."""

@@ -11,11 +11,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from engine.errors import InvalidInput, NotFound
 from engine.spec.refusal import refusal
 from engine.spec.runtime import DeviceNode, DeviceRule
+from engine.tuples import NamedTuple
 
 _RULE = re.compile(r"([abc]) (\d{1,9}|\*):(\d{1,9}|\*) ([rwm]{1,3})")
 _EXAMPLE = "/dev/fuse:/dev/fuse:rwm"

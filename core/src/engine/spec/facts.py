@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from engine.errors import InvalidInput
 from engine.linux import capabilities
@@ -16,6 +15,7 @@ from engine.spec.devices import all_devices, find_block, find_devices
 from engine.spec.options import RATES, RunOptions
 from engine.spec.runtime import DeviceNode
 from engine.spec.volumes import MountRequest
+from engine.tuples import NamedTuple
 
 ALL_DEVICES = "/dev"
 INITS = (

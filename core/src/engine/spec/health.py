@@ -6,10 +6,11 @@ Raises `engine.errors.InvalidInput`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidInput
 from engine.spec.options import NO_WISH, SHORTEST, HealthOptions
+from engine.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from engine.spec.image import RunConfig

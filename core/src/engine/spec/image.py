@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import ImageError
 from engine.spec.descriptor import MAX_LAYERS, Platform, read_platform
 from engine.spec.document import REFUSED, Fields, is_digest, read_object, write_json
+from engine.tuples import NamedTuple
 
 MAX_HISTORY = 2000
 

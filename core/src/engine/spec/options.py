@@ -8,8 +8,7 @@ single flag can say. Plain data both ways: `RunOptions.to_plain` and `RunOptions
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.contracts.common import IdMap, IdMapping
 from engine.errors import InvalidInput, StateError
@@ -20,6 +19,7 @@ from engine.spec.restart_policy import NEVER, RestartPolicy
 from engine.spec.security import PLAIN, SecurityOptions
 from engine.spec.ulimits import Ulimit
 from engine.spec.volumes import MountRequest, check_targets
+from engine.tuples import NamedTuple
 
 SHORTEST = 0.001
 """Seconds; the shortest time of a health check, as in Docker."""
@@ -46,8 +46,7 @@ class HealthOptions(NamedTuple):
 NO_WISH = HealthOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """One container as asked for. None and "" mean "not said": the image's value or the default counts.
 
     ``entrypoint``    None: the image's; empty: none at all, and the image's command is not used either
@@ -110,7 +109,7 @@ class RunOptions:
     device_write_bps: tuple[DeviceRate, ...] = ()
     device_read_iops: tuple[DeviceRate, ...] = ()
     device_write_iops: tuple[DeviceRate, ...] = ()
-    cgroup_conf: Mapping[str, str] = field(default_factory=dict)
+    cgroup_conf: Mapping[str, str] = {}  # a named tuple's, and nobody adds to it
     devices: tuple[DeviceRequest, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
@@ -132,11 +131,11 @@ class RunOptions:
     userns: str = ""
     uidmap: tuple[IdMapping, ...] = ()
     gidmap: tuple[IdMapping, ...] = ()
-    namespaces: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    namespaces: Mapping[str, str] = {}  # a named tuple's, and nobody adds to it
+    labels: Mapping[str, str] = {}  # a named tuple's, and nobody adds to it
+    annotations: Mapping[str, str] = {}  # a named tuple's, and nobody adds to it
     oom_score_adj: int | None = None
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = {}  # a named tuple's, and nobody adds to it
     shm_size: int | None = None
     pull: str = PULL_MISSING
     platform: str = ""
@@ -145,7 +144,7 @@ class RunOptions:
     cgroup_parent: str = ""
     runtime: str = ""
     log_driver: str = ""
-    log_opts: Mapping[str, str] = field(default_factory=dict)
+    log_opts: Mapping[str, str] = {}  # a named tuple's, and nobody adds to it
     health: HealthOptions = NO_WISH
 
     def wishes(self) -> dict[str, str]:
@@ -183,9 +182,7 @@ class RunOptions:
         return RunOptions(**{name: _typed(name, value) for name, value in data.items()})
 
 
-_DEFAULTS: Mapping[str, Any] = {
-    one.name: {} if one.default_factory is dict else one.default for one in fields(RunOptions) if one.name != "image"
-}
+_DEFAULTS: Mapping[str, Any] = RunOptions._field_defaults
 RATES = ("blkio_weight_device", "device_read_bps", "device_write_bps", "device_read_iops", "device_write_iops")
 """Fields with a row for each block device."""
 _ROWS: Mapping[str, Any] = {

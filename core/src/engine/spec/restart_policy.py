@@ -5,7 +5,7 @@ The shim imports this too, so it is lean.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from engine.tuples import NamedTuple
 
 FIRST_DELAY, LONGEST_DELAY, LONG_RUN = 0.1, 60.0, 10.0
 """Seconds, Docker's: the first delay, which doubles up to the longest, and a run so long that it begins anew."""

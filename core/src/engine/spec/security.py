@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import InvalidInput, Unsupported
 from engine.linux.capabilities import NAMES
 from engine.spec.environment import read_small_file
 from engine.spec.refusal import refusal
+from engine.tuples import NamedTuple
 
 ALL = "ALL"
 DEFAULT_CAPABILITIES = (

@@ -7,7 +7,8 @@ Standard library only. Everything raises `TarError` with a reason that completes
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+
+from engine.tuples import NamedTuple
 
 BLOCK = 512
 MAX_EXTENSION = 1024 * 1024

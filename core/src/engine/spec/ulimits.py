@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from engine.spec.refusal import refusal
+from engine.tuples import NamedTuple
 
 UNLIMITED = -1
 NAMES = (

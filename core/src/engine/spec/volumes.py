@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from engine.errors import InvalidInput, Unsupported
 from engine.spec.refusal import refusal
 from engine.spec.sizes import parse_size
+from engine.tuples import NamedTuple
 
 PROPAGATIONS = ("rprivate", "private", "rslave", "slave")
 """`shared` is missing on purpose: a container's mounts live in its shim's mount namespace; none leaves it."""

@@ -15,13 +15,14 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import engine.actions.cgroups  # noqa: F401  # registers what a plan is made of
 from engine.actions import execute
 from engine.actions.base import Phase, Slots, Step, from_plain, of_phase
 from engine.errors import EngineError
 from engine.linux import processes
+from engine.tuples import NamedTuple
 
 
 class Child(NamedTuple):

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -21,6 +21,7 @@ from engine.contracts.namespace import NamespacePlan
 from engine.contracts.runtime import Capability, Runtime
 from engine.spec.runtime import Process, Spec
 from engine.testing.shim import Container, Output, in_shim
+from engine.tuples import NamedTuple
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ import select
 import signal
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from engine.actions import execute as steps_of
 from engine.actions.base import Phase, Slots, Step, of_phase
@@ -29,6 +29,7 @@ from engine.errors import EngineError
 from engine.linux import mounts, namespaces, processes
 from engine.spec.runtime import Process
 from engine.testing.processes import in_child
+from engine.tuples import NamedTuple
 
 T = TypeVar("T")
 

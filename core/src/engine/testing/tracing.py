@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from typing import NamedTuple
 
 from engine.linux.syscalls import MACHINE, check, syscall
 from engine.testing.processes import Child
+from engine.tuples import NamedTuple
 
 _PTRACE = {"x86_64": 101, "aarch64": 117}.get(MACHINE, -1)
 _TRACEME, _POKEUSER, _DETACH, _SYSCALL, _SETOPTIONS = 0, 6, 17, 24, 0x4200

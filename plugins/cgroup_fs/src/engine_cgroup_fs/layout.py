@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Set
-from typing import NamedTuple
 
 from engine.errors import InvalidInput
 from engine.linux.cgroups import Group, Hierarchies, read_value
+from engine.tuples import NamedTuple
 
 NAME = "cgroupfs"
 """What the user types."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from engine.linux.cgroups import Group, Hierarchies, read_value
 from engine.linux.hierarchies import parse_membership
+from engine.tuples import NamedTuple
 from engine_cgroup_systemd import names
 
 TRACKING = "name=systemd"

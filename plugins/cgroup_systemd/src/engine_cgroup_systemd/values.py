@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.spec.cgroup_limits import UNLIMITED
+from engine.tuples import NamedTuple
 
 INFINITY = 2**64 - 1
 """systemd's "no limit"."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from engine.contracts.cgroup_files import directory, line_of
 from engine.contracts.cgroup_memory import refusal
 from engine.errors import KernelError
 from engine.linux.cgroups import Group, read_value
 from engine.spec.cgroup_limits import Limit
+from engine.tuples import NamedTuple
 from engine_cgroup_systemd.names import NAME
 from engine_cgroup_systemd.unified import count
 from engine_cgroup_systemd.values import Property

@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from engine.linux import mountinfo
+from engine.tuples import NamedTuple
 from engine_runtime_native.stage.cgroups import HierarchyRow
 
 

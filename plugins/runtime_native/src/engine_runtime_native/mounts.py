@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from engine.actions.base import Action, Phase, Step
 from engine.actions.mounts import (
@@ -21,6 +20,7 @@ from engine.actions.namespaces import IdRow, Maps
 from engine.errors import InvalidInput, Unsupported
 from engine.linux.idmapped import is_identity
 from engine.spec.runtime import IdMappingRow, SpecMount
+from engine.tuples import NamedTuple
 from engine_runtime_native.hierarchies import Hierarchies
 from engine_runtime_native.stage.cgroups import MountCgroups
 

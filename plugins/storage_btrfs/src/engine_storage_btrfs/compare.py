@@ -14,10 +14,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from engine.contracts.storage import Change, ChangeKind
 from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, fd_path, openat2
+from engine.tuples import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})

@@ -11,9 +11,9 @@ import errno
 import fcntl
 import os
 import struct
-from typing import NamedTuple
 
 from engine.linux.filesystems import open_by_handle
+from engine.tuples import NamedTuple
 
 _MAGIC = 0x94
 _WRITE, _READ = 1, 2

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from engine.contracts.storage import Change, ChangeKind
+from engine.tuples import NamedTuple
 from engine_storage_overlay.stack import Found, Marks, Parts, Stack, is_whiteout, join, open_below, read_marks
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW

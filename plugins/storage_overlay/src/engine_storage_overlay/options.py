@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from engine.errors import InvalidInput
+from engine.tuples import NamedTuple
 
 _YES = frozenset({"true", "yes", "on", "1", ""})
 _NO = frozenset({"false", "no", "off", "0"})

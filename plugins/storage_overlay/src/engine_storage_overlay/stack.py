@@ -12,10 +12,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
 
 from engine.linux.mounts import AT_FDCWD, open_tree
 from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from engine.tuples import NamedTuple
 
 _BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW

@@ -12,13 +12,14 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from engine.errors import ImageError
 from engine.linux.paths import open_in_root
 from engine.spec.document import MAX_DOCUMENT
 from engine.spec.tar import TarReader
 from engine.spec.tarheader import LINK, REGULAR, SYMLINK, TarEntry, TarError
+from engine.tuples import NamedTuple
 
 _MAX_ENTRIES = 100_000
 """Files of an archive of images: some hundreds; the limit keeps the table in memory small."""

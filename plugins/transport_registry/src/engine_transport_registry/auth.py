@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from threading import Lock
 from time import monotonic
-from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from engine.errors import EngineError, ImageError
 from engine.spec.document import Fields, read_object
+from engine.tuples import NamedTuple
 from engine_transport_registry.challenges import Challenge, read_challenge
 from engine_transport_registry.connections import Body, Connections, Response
 from engine_transport_registry.credentials import Credentials

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from threading import Event, Lock
-from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from engine.errors import EngineError, ImageError
+from engine.tuples import NamedTuple
 from engine_transport_registry.endpoint import is_loopback
 from engine_transport_registry.trouble import Passing, Stopped
 

@@ -12,10 +12,10 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from engine.errors import EngineError, ImageError, InvalidInput
 from engine.spec.document import Fields, read_object
+from engine.tuples import NamedTuple
 
 _DOCKER_KEY = "https://index.docker.io/v1/"
 """What Docker calls its own registry there."""

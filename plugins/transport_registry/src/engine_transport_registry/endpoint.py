@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from typing import NamedTuple
 
+from engine.tuples import NamedTuple
 from engine_transport_registry.options import Options
 
 _DOCKER = "docker.io"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
 
 from engine.contracts.transport import RemoteName
 from engine.errors import ImageError, NotFound
@@ -19,6 +18,7 @@ from engine.spec.descriptor import (
     read_index,
 )
 from engine.spec.document import MAX_DOCUMENT, is_digest, read_object
+from engine.tuples import NamedTuple
 from engine_transport_registry.client import Client
 
 _DOCKER = "application/vnd.docker.distribution.manifest"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import InvalidInput
+from engine.tuples import NamedTuple
 
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _MOST_PARALLEL, _MOST_RETRIES, _LONGEST = 32, 20, 3600

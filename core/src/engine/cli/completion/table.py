@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from engine import __version__, cache
+from engine.cli.commands import sources
 from engine.cli.describing import Argument, Command, Flag, describe
-from engine.cli.quick import sources
 
 _SECTION = "commands"
 

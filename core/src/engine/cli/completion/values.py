@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from engine.cli.completion import things
 from engine.cli.completion.walking import Line
 from engine.cli.describing import Flag
+from engine.tuples import NamedTuple
 
 NOSPACE, FILES, DIRECTORIES = "nospace", "files", "directories"
 _CHOICE = re.compile(r"[a-z][a-z0-9_-]*([:=].*)?")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from engine.cli.commands import COMMANDS
 from engine.cli.completion import table
 from engine.cli.describing import Argument, Command, Flag
+from engine.tuples import NamedTuple
 
 GLOBAL = (
     Flag(("--root",), "DIR", "Images, containers and snapshots", False, ""),

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from engine.actions.base import Slots, Step, action
 from engine.actions.mounts import attach, attribute_bits
 from engine.linux import mounts
+from engine.tuples import NamedTuple
 
 HierarchyRow = tuple[str, str, str, str]
 """Directory below the target ("" is the target itself), mount point on the host, root of that mount, controllers as in

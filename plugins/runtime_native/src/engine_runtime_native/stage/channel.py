@@ -11,9 +11,10 @@ import fcntl
 import json
 import os
 import socket
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import EngineError, from_plain
+from engine.tuples import NamedTuple
 
 _GO = b"go"
 _LARGEST = 1 << 16

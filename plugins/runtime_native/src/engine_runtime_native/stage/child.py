@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from engine.actions.base import Phase, Slots, Step, kind_of, of_phase
 from engine.actions.execute import failure, mark, now, take_marks, trace_again
 from engine.actions.task import Streams, Task
 from engine.errors import EngineError, KernelError
 from engine.linux import namespaces, processes
+from engine.tuples import NamedTuple
 from engine_runtime_native.stage import cgroups, command, identity, root, seal
 from engine_runtime_native.stage.channel import Channel
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from engine.actions.base import Slots, Step, action
 from engine.linux import capabilities, identity
 from engine.linux.identity import Resolved, environment, resolve
+from engine.tuples import NamedTuple
 
 __all__ = ["BecomeUser", "Resolved", "environment", "resolve", "settled"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import binascii
 import os
-from typing import NamedTuple
 
 from engine.actions.base import Slots, action
 from engine.errors import NotFound
 from engine.linux import capabilities, paths, processes, seccomp
+from engine.tuples import NamedTuple
 
 SIGKILL = 9
 

@@ -6,11 +6,11 @@ import errno
 import fcntl
 import os
 import stat
-from typing import NamedTuple
 
 from engine.actions.base import Slots, action
 from engine.actions.task import Streams, preserved
 from engine.linux import mounts, paths, processes, terminal
+from engine.tuples import NamedTuple
 from engine_runtime_native.stage import seal
 from engine_runtime_native.stage.channel import Channel
 

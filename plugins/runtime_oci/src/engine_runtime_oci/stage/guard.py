@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import select
 import signal
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from engine.linux import processes
+from engine.tuples import NamedTuple
 
 
 class Guard(NamedTuple):

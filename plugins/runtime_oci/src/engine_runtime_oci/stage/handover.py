@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 from engine.actions.base import Slots, action
+from engine.tuples import NamedTuple
 
 
 @action("execve")

@@ -12,11 +12,11 @@ import os
 import select
 import signal
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from engine.actions.task import Streams, Task
 from engine.errors import KernelError
 from engine.linux import mounts, processes
+from engine.tuples import NamedTuple
 from engine_runtime_oci.stage import failures
 
 PATIENCE = 60.0
