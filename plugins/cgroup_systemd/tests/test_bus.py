@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -55,9 +58,58 @@ def test_a_bus_that_does_not_answer(tmp_path: Path) -> None:
         listener.bind(f"{tmp_path}/bus")
         listener.listen()
         began = time.monotonic()
-        with pytest.raises(EngineError, match=r"did not make x\.scope within 0\.3 s"):
-            Systemd(f"unix:path={tmp_path}/bus", 0.3).start_scope("x.scope", 1, PROPERTIES)
+        with pytest.raises(EngineError, match=r"no D-Bus answers at .*bus: it has said nothing for 0\.3 s"):
+            Systemd(f"unix:path={tmp_path}/bus", 0.6).start_scope("x.scope", 1, PROPERTIES)
         assert time.monotonic() - began < 5.0
+
+
+MUTE = """
+import asyncio, sys
+from dbus_next.aio.message_bus import MessageBus
+from dbus_next.constants import MessageType
+async def own():
+    bus = await MessageBus(bus_address=sys.argv[1]).connect()
+    # Whoever handles a call has to answer it. A job is promised, and everything else is never answered.
+    def promise(message):
+        if message.member == "StartTransientUnit" and sys.argv[2] == "promises":
+            bus.send(message.new_method_return(message, "o", ["/job/1"]))
+        if message.member == "StartTransientUnit":
+            print("asked", flush=True)
+        if message.member == "Subscribe":
+            bus.send(message.new_method_return(message))
+        return message.message_type is MessageType.METHOD_CALL
+    bus.add_message_handler(promise)
+    await bus.request_name("org.freedesktop.systemd1")
+    print("owned", flush=True)
+    await bus.wait_for_disconnect()
+asyncio.run(own())
+"""
+
+
+@pytest.mark.parametrize("says", ["nothing", "promises"])
+def test_a_bus_that_goes_away_meanwhile(says: str, tmp_path: Path) -> None:
+    """It is told at once, and not when the time is over; whoever waits for an answer and whoever for a signal."""
+    where = f"unix:path={tmp_path}/bus"
+    daemon = subprocess.Popen(
+        ["dbus-daemon", "--session", "--nofork", f"--address={where}", "--print-address"], stdout=subprocess.PIPE
+    )
+    mute = None
+    try:
+        assert daemon.stdout
+        daemon.stdout.readline()
+        mute = subprocess.Popen([sys.executable, "-c", MUTE, where, says], stdout=subprocess.PIPE, text=True)
+        assert mute.stdout
+        assert mute.stdout.readline() == "owned\n"
+        threading.Thread(target=lambda: (mute.stdout.readline(), time.sleep(0.2), daemon.kill())).start()
+        began = time.monotonic()
+        with pytest.raises(EngineError, match=r"bus went away before systemd could make x\.scope"):
+            Systemd(where, 60.0).start_scope("x.scope", os.getpid(), PROPERTIES)
+        assert time.monotonic() - began < 30.0
+    finally:
+        for process in (daemon, mute):
+            if process:
+                process.kill()
+                process.communicate()
 
 
 def test_an_event_loop_may_be_running_already(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ calls, so a bus or a systemd that was restarted meanwhile is no trouble.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -28,6 +29,8 @@ MANAGER, SCOPE = f"{SYSTEMD}.Manager", f"{SYSTEMD}.Scope"
 BUS, BUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
 
 _UNIX = "unix:path="
+_HANDSHAKE = 5.0
+"""Seconds for a bus to take a connection and say hello: milliseconds, if it is not just being started."""
 _PATIENCE = 3.0
 """Seconds that a unit of the same name has to go away; it takes systemd some milliseconds to see that it is empty."""
 
@@ -65,13 +68,13 @@ class Systemd:
         """Return the present values of the properties named in ``wanted``. Raises `NotFound` and `EngineError`."""
         return self._errand(lambda bus: _properties(bus, unit, wanted), f"read {unit}")
 
-    def _errand(self, errand: Callable[[MessageBus], Awaitable[T]], what: str) -> T:
+    def _errand(self, errand: Callable[[MessageBus], Coroutine[Any, Any, T]], what: str) -> T:
         async def whole() -> T:
             try:
                 async with asyncio.timeout(self._timeout):
-                    bus = await _connect(self._address)
+                    bus = await _connect(self._address, min(_HANDSHAKE, self._timeout / 2))
                     try:
-                        return await errand(bus)
+                        return await _while_connected(bus, errand(bus))
                     finally:
                         _release(bus)
             except TimeoutError:
@@ -80,26 +83,58 @@ class Systemd:
                     fix="Look at it with systemctl list-jobs, or use --cgroup-driver cgroupfs.",
                     plugin=NAME,
                 ) from None
+            except (EOFError, OSError) as error:
+                raise EngineError(
+                    f"the D-Bus at {self._address.removeprefix(_UNIX)} went away before systemd could {what}",
+                    fix="Look whether dbus runs (systemctl status dbus), then run the command again.",
+                    plugin=NAME,
+                ) from error
 
         return _in_own_loop(whole())
 
 
-async def _connect(where: str) -> MessageBus:
+async def _connect(where: str, seconds: float) -> MessageBus:
     bus = None
     try:
         _knock(where)
         bus = MessageBus(bus_address=where)
-        return await bus.connect()
+        async with asyncio.timeout(seconds):
+            return await bus.connect()
     except (OSError, EOFError, AuthError, InvalidAddressError) as error:
         _release(bus)
-        raise EngineError(
-            f"no D-Bus answers at {where.removeprefix(_UNIX)}: {_words(error)}",
-            fix="Start systemd and dbus, or use --cgroup-driver cgroupfs.",
-            plugin=NAME,
-        ) from error
+        silent = f"it has said nothing for {seconds:g} s"
+        raise _no_bus(where, silent if isinstance(error, TimeoutError) else _words(error)) from error
     except asyncio.CancelledError:
         _release(bus)
         raise
+
+
+async def _while_connected(bus: MessageBus, errand: Coroutine[Any, Any, T]) -> T:
+    """Return what the errand returns. Raises `EOFError` or `OSError` as soon as the connection is lost.
+
+    A call that waits for its answer would notice by itself, but not one who waits for a signal.
+    """
+    work, lost = asyncio.create_task(errand), asyncio.create_task(bus.wait_for_disconnect())
+    try:
+        await asyncio.wait((work, lost), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise EOFError
+        return work.result()
+    finally:
+        for task in (work, lost):
+            task.cancel()
+        # Their exceptions are looked at, or asyncio would complain of them on standard error.
+        await asyncio.gather(work, lost, return_exceptions=True)
+
+
+def _no_bus(where: str, reason: str) -> EngineError:
+    """Return the error for a bus that is not there: on a machine that did not boot with systemd there is none."""
+    nobody = f"no D-Bus answers at {where.removeprefix(_UNIX)}: {reason}"
+    if os.path.isdir("/run/systemd/system"):
+        return EngineError(nobody, fix="Start dbus, or use --cgroup-driver cgroupfs.", plugin=NAME)
+    return EngineError(
+        f"systemd is not the init of this machine ({nobody})", fix="Use --cgroup-driver cgroupfs.", plugin=NAME
+    )
 
 
 def _words(error: Exception) -> str:
