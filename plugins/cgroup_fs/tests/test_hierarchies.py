@@ -6,14 +6,13 @@ mountinfo, so it sees a machine without them. What v2 has no controllers for is 
 
 from __future__ import annotations
 
-import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from engine.linux import cgroups
+from tests.testbed import inner
 
 INSIDE = Path(__file__).with_name("contract_inside.py")
 UNMOUNT = {"v1": "cgroup2", "v2": "cgroup"}
@@ -22,22 +21,18 @@ NOT_ON_V1 = {
     "no pressure is accounted here: there is no cgroup v2, or the kernel does not", "there is no cgroup v2 here",
 }  # fmt: skip
 SCRIPT = 'findmnt --noheadings --output TARGET --types "$1" | xargs --no-run-if-empty umount; shift; exec "$@"'
-OPTIONS = ("-p", "no:cacheprovider", "-c", "/dev/null", "--noconftest", "--import-mode=importlib", "--tb=short", "-rs")
 
 
 @pytest.mark.slow
+@inner.WHOLE
 @pytest.mark.parametrize("mode", ["v1", "v2"])
 def test_contract(mode: str, tmp_path: Path) -> None:
     native = cgroups.discover().mode
     if native not in ("hybrid", mode):
         pytest.skip(f"this machine's cgroups are {native} alone")
-    suite = [sys.executable, "-m", "pytest", *OPTIONS, "--basetemp", str(tmp_path / "inner"), str(INSIDE)]
     alone = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", SCRIPT, "sh", UNMOUNT[mode]]
-    done = subprocess.run([*alone, *suite], capture_output=True, text=True, timeout=170)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed
-    assert int(passed[1]) > 20
-    skipped = re.findall(r"SKIPPED \[\d+\] \S+: (.*)", done.stdout)
+    suite = inner.suite(INSIDE, tmp_path / "inner")
+    passed, skipped = inner.outcome(subprocess.run([*alone, *suite], capture_output=True, text=True, timeout=inner.ALL))
+    assert passed > 20
     # On a hybrid machine the controllers are bound to v1, also where v1 is out of sight.
-    assert mode == "v2" or set(skipped) <= NOT_ON_V1, skipped
+    assert mode == "v2" or skipped <= NOT_ON_V1, skipped

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.testbed import inner
 from tests.testbed.systemd_machine import SystemdMachine, native_mode
 from tools import cgroup_table
 
@@ -24,21 +23,16 @@ INSIDE = Path(__file__).with_name("contract_inside.py")
 
 
 @pytest.mark.slow
+@inner.WHOLE
 @pytest.mark.parametrize("mode", ["hybrid", "v1", "v2"])
 def test_contract(mode: str, systemd_machines: Callable[[str], SystemdMachine]) -> None:
     if native_mode() != "hybrid" and mode != native_mode():
         pytest.skip(f"this machine's cgroups are {native_mode()} alone")
-    arguments = ["-p", "no:cacheprovider", "-c", "/dev/null", "--noconftest", "--import-mode=importlib", "--tb=short"]
-    pytest_inside = [sys.executable, "-m", "pytest", *arguments, "-rs", "--basetemp", f"/tmp/contract-{mode}"]
-    command = ["env", "--chdir=/", *pytest_inside, f"--junit-xml={RESULTS}", str(INSIDE)]
-    done = systemd_machines(mode).run(command, timeout=170)
-    assert done.returncode == 0, done.stdout[-6000:]
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed
-    assert int(passed[1]) > 20
-    skipped = re.findall(r"SKIPPED \[\d+\] \S+: (.*)", done.stdout)
+    command = ["env", "--chdir=/", *inner.suite(INSIDE, f"/tmp/contract-{mode}"), f"--junit-xml={RESULTS}"]
+    passed, skipped = inner.outcome(systemd_machines(mode).run(command, timeout=inner.ALL))
+    assert passed > 20
     # A nested v2 has no controllers without delegation, so there what needs one cannot be shown.
-    assert mode == "v2" or set(skipped) <= CANNOT_BE_SHOWN, skipped
+    assert mode == "v2" or skipped <= CANNOT_BE_SHOWN, skipped
     if mode == native_mode():
         outcomes = cgroup_table.of_junit(systemd_machines(mode).run(["cat", RESULTS]).stdout)
         version = systemd_machines(mode).run(["systemctl", "--version"]).stdout.split()[1]

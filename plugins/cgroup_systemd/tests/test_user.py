@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from plugins.cgroup_systemd.tests.held import ENGINE, take_image
+from tests.testbed import inner
 from tests.testbed.systemd_machine import SystemdMachine, native_mode
 
 INSIDE = Path(__file__).with_name("contract_user_inside.py")
@@ -38,6 +38,7 @@ def start_manager(machine: SystemdMachine, uid: int) -> list[str]:
     return user
 
 
+@inner.WHOLE
 @pytest.mark.parametrize(("mode", "uid"), [("hybrid", 0), ("v2", 0), ("v2", 1234)])
 def test_contract(mode: str, uid: int, systemd_machines: Callable[[str], SystemdMachine]) -> None:
     if native_mode() not in ("hybrid", mode):
@@ -46,13 +47,8 @@ def test_contract(mode: str, uid: int, systemd_machines: Callable[[str], Systemd
     user = start_manager(machine, uid)
     if machine.run([*user, sys.executable, "-c", f"import engine, pytest; open({str(INSIDE)!r}).close()"]).returncode:
         pytest.skip(f"user {uid} may not go where this checkout or its interpreter is")
-    arguments = ["-p", "no:cacheprovider", "-c", "/dev/null", "--noconftest", "--import-mode=importlib", "--tb=short"]
-    pytest_inside = [sys.executable, "-m", "pytest", *arguments, "--basetemp", f"/tmp/user-{uid}"]
-    done = machine.run([*user, *pytest_inside, str(INSIDE)], timeout=170)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed
-    assert int(passed[1]) > 40
+    done = machine.run([*user, *inner.suite(INSIDE, f"/tmp/user-{uid}")], timeout=inner.ALL)
+    assert inner.outcome(done).passed > 40
 
 
 KMSG = "mknod /tmp/kmsg c 1 11; head -c 0 /dev/zero && ! cat </tmp/kmsg"

@@ -114,7 +114,8 @@ async def _while_connected(bus: MessageBus, errand: Coroutine[Any, Any, T]) -> T
 
     A call that waits for its answer would notice by itself, but not one who waits for a signal.
     """
-    work, lost = asyncio.create_task(errand), asyncio.create_task(bus.wait_for_disconnect())
+    end = bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # as in `_release`
+    work, lost = asyncio.create_task(errand), asyncio.create_task(end)
     try:
         await asyncio.wait((work, lost), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
