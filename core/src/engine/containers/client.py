@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from engine.containers.layout import Layout
@@ -32,8 +32,13 @@ def connect(layout: Layout, container_id: str) -> socket.socket | None:
 
 def send(connection: socket.socket, request: dict[str, Any]) -> None:
     """Send a request. A shim that ends at this moment does not get it: whoever reads the answer sees that."""
-    with suppress(BrokenPipeError):
+    with unless_gone():
         connection.sendall(protocol.control(request))
+
+
+def unless_gone() -> AbstractContextManager[None]:
+    """Leave the body at the first thing that cannot be sent since the shim has ended."""
+    return suppress(BrokenPipeError, ConnectionResetError)
 
 
 def ask(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import select
 import signal
 import socket
 from collections.abc import Collection
-from contextlib import suppress
 from types import FrameType
 
+from engine.containers import client
 from engine.containers.guard import TerminalGuard
 from engine.errors import InvalidInput, StateError, from_plain
 from engine.linux import terminal
@@ -172,7 +172,7 @@ class Console:
 
     def _complete(self) -> None:
         """Send the rest of what was begun: the shim would take what follows half a frame for the other half."""
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with client.unless_gone():
             self._connection.sendall(self._out)
 
     def _resize(self) -> None:

@@ -7,10 +7,9 @@ the shim executes as its last deed (`reap`).
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
-from engine.containers import erase, status
+from engine.containers import client, erase, status
 from engine.containers.console import Console
 from engine.containers.engine import Engine
 from engine.containers.telling import tell_observers
@@ -18,7 +17,6 @@ from engine.contracts.observer import Topic
 from engine.errors import NotFound
 from engine.metadata import containers
 from engine.metadata.containers import Record
-from engine.shim import protocol
 from engine.shim.launch import Launched
 from engine.shim.protocol import Exit
 from engine.spec.options import RunOptions
@@ -48,8 +46,7 @@ def stay(
         shim.close()
         return 0
     settle(engine, record, ended)
-    with suppress(BrokenPipeError):  # the shim did not wait for the word
-        shim.connection.sendall(protocol.control({"op": "settled"}))
+    client.send(shim.connection, {"op": "settled"})
     shim.close()
     if not ended.again:
         shim.reap()

@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Mapping
 
+from engine.containers import client
 from engine.errors import InvalidInput
 from engine.shim import protocol
 from engine.shim.launch import Launched
@@ -69,7 +70,8 @@ def activated(options: RunOptions, environment: Mapping[str, str]) -> Passed:
 def hand_over(shim: Launched, passed: Passed) -> None:
     """Give the caller's descriptors to a shim, before its plan."""
     if passed.descriptors:
-        protocol.send_descriptors(shim.connection, range(_FIRST, _FIRST + passed.descriptors))
+        with client.unless_gone():
+            protocol.send_descriptors(shim.connection, range(_FIRST, _FIRST + passed.descriptors))
 
 
 def _of_caller(fd: int) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from engine.containers import creating, ending, recover, removal, starting, tracing
 from engine.containers.engine import Engine
-from engine.errors import EngineError
 from engine.metadata.containers import Record
 from engine.shim.launch import launch
 from engine.spec.options import RunOptions
@@ -53,7 +52,8 @@ def run(
 
             hand_over(shim, passed)
         starting.start(engine, record, attach=not options.detach, shim=shim, passed=passed)
-    except EngineError:
+    except BaseException:
+        shim.close()
         if options.rm:
             removal.remove(engine, record.id, force=True)
         raise

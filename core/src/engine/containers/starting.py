@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +85,7 @@ def expect(engine: Engine, shim: Launched, options: RunOptions) -> None:
     log = engine.chosen("log", options.log_driver or engine.settings.log_driver)
     modules = [module for module in (runtime.driver.stage, log.driver.sink) if module]
     paths = planning.paths(("runtime", runtime.name), ("log", log.name))
-    with suppress(BrokenPipeError):
-        shim.connection.sendall(protocol.control({"op": "expect", "modules": modules, "paths": paths}))
+    client.send(shim.connection, {"op": "expect", "modules": modules, "paths": paths})
 
 
 def _start(
@@ -108,11 +106,20 @@ def _start(
     try:
         saved, pid = _hand_over(engine, record, shim, attach=attach, passed=passed, before=before)
     except EngineError as error:
+        _clean_up(engine, record, error)
         if not record.options.get("rm"):
             failing.record(engine.layout, record.id, error)
         raise
     tell_observers(Topic.START, saved)
     return Started(saved, shim, pid)
+
+
+def _clean_up(engine: Engine, record: Record, error: EngineError) -> None:
+    """Undo what a shim has left that was killed; what cannot be undone is said in the error."""
+    try:
+        recover.run_ended(engine, record.id)
+    except EngineError as left:
+        error.what += f"; and {left.what}"
 
 
 def _hand_over(
@@ -130,7 +137,7 @@ def _hand_over(
     _make_state(engine, record, again=before is not None)
     (directory / "exit").unlink(missing_ok=True)
     failing.forget(engine.layout, record.id)
-    shim.connection.sendall(protocol.control({"op": "start", "plan": plan.to_plain()}))
+    client.send(shim.connection, {"op": "start", "plan": plan.to_plain()})
     tracing.lap("plan the run")
     pid, marks = _await_start(engine, record, shim, cgroup)
     tracing.add(marks, plan.task.steps)
@@ -180,9 +187,10 @@ def _await_start(engine: Engine, record: Record, shim: Launched, cgroup: CgroupP
         try:
             engine.cgroup(record.cgroup).run_unit(cgroup.unit.arguments, int(answer["unit"]))
         except EngineError as error:
-            shim.connection.sendall(protocol.error_frame(error))
+            with client.unless_gone():
+                shim.connection.sendall(protocol.error_frame(error))
         else:
-            shim.connection.sendall(protocol.control({"unit": "made"}))
+            client.send(shim.connection, {"unit": "made"})
 
 
 def _mounts(engine: Engine, record: Record) -> Sequence[Mount]:
