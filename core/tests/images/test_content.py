@@ -179,3 +179,12 @@ def test_nothing_is_promised_while_a_collection_sweeps(content: ContentStore) ->
         promise.join(10)
         with content.leases.collecting() as leased:
             assert leased == {sha256(b"blob")}
+
+
+def test_a_blob_that_goes_while_they_are_listed_is_left_out(content: ContentStore) -> None:
+    digests = {content.add(bytes([number])).digest for number in range(3)}
+    listed = content.blobs()
+    first = next(listed).digest
+    for digest in digests - {first}:
+        content.remove(digest)
+    assert list(listed) == []

@@ -63,3 +63,14 @@ def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert verdict.read(fd) == health
     finally:
         os.close(fd)
+
+
+def test_a_health_that_the_power_cut_short_is_none(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        records.write(directory, verdict.RECORD, after([0, 1]), sync=False)
+        assert verdict.read(directory) == after([0, 1])
+        os.truncate(tmp_path / verdict.RECORD, 10)
+        assert verdict.read(directory) is None
+    finally:
+        os.close(directory)

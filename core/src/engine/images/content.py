@@ -191,7 +191,9 @@ class ContentStore:
         """Yield every finished blob."""
         with os.scandir(self._blobs) as entries:
             for entry in entries:
-                yield BlobInfo(f"sha256:{entry.name}", entry.stat(follow_symlinks=False).st_size)
+                found = self.info(f"sha256:{entry.name}")
+                if found is not None:  # else another command has removed it just now
+                    yield found
 
     def remove(self, digest: str) -> None:
         """Remove a blob; does nothing when it is gone. Whoever has it open reads on."""

@@ -22,13 +22,13 @@ _PROGRAM = "import sys; sys.path[:0] = {paths!r}; from engine.shim.main import m
 
 
 class Launched:
-    """A shim that waits for its plan: its pid and the socket to it. `close` gives up a shim that got none."""
+    """A shim that was started: its pid and the socket to it."""
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid, self.connection = pid, connection
 
     def close(self) -> None:
-        """Close the socket, and reap the shim if it has ended."""
+        """Close the socket; a shim that has got no plan ends then."""
         self.connection.close()
 
     def reap(self) -> None:
@@ -81,9 +81,10 @@ def _interpreter() -> int:
 
 def _spawn() -> Launched:
     """Start a shim in a session of its own, with an empty environment and /dev/null as its standard streams."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with theirs, _Descriptor(_interpreter()) as program, _Descriptor(theirs.detach()) as channel:
+    interpreter_fd = _interpreter()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _Descriptor(interpreter_fd) as program, _Descriptor(theirs.detach()) as channel:
         pid = os.posix_spawn(
             f"/proc/self/fd/{PROGRAM_FD}",
             [sys.executable, "-I", "-S", "-X", "utf8", "-c", _PROGRAM.format(paths=[source])],

@@ -7,6 +7,7 @@ attached; a client that does not keep up holds up the process, a client that lea
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from engine.shim.loop import READ, WRITE, Loop
 from engine.shim.protocol import Exit
 
 _CHUNK = 1 << 16
+_TERMINAL_HOLDS = 640 << 10
+"""Bytes, at the most, that are on their way through a terminal (TTYB_DEFAULT_MEM_LIMIT, drivers/tty/tty_buffer.c)."""
 _STDIN_BEHIND = 1 << 16
 """Bytes of input that wait for the process, beyond which clients are told to wait as well."""
 
@@ -68,10 +71,14 @@ class Kept:
             client.send(protocol.exit_frame(self.ended))
 
     def drain(self) -> None:
-        """Read everything that is in the pipes now, whether clients keep up or not, and close them."""
+        """Read everything that is in the pipes now, whether clients keep up or not, and close them.
+
+        What the process has left behind may write on, so no more is read than can have been there.
+        """
         for stream, fd in list(self.outputs.items()):
-            while self._read(stream, fd):
-                pass
+            left = _TERMINAL_HOLDS if self.console else fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+            while left > 0 and (count := self._read(stream, fd)):
+                left -= count
             self._close_output(stream)
         if self.stdin >= 0 and not self.console:
             self._close_stdin()
@@ -108,24 +115,24 @@ class Kept:
             self._close_output(stream)
         self._regulate()
 
-    def _read(self, stream: str, fd: int) -> bool:
-        """Read once; false at the end, and when there is nothing now."""
+    def _read(self, stream: str, fd: int) -> int:
+        """Read once, and return how many bytes; 0 at the end, and when there is nothing now."""
         try:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         except OSError as error:
             if error.errno != errno.EIO:  # a terminal whose last slave was closed
                 raise
             data = b""
         if not data:
-            return False
+            return 0
         if self.log is not None:
             self.log.write(stream, data)
         kind = protocol.STDERR if stream == "stderr" else protocol.STDOUT
         for client in list(self.clients):
             client.send(protocol.frame(kind, data))
-        return True
+        return len(data)
 
     def _close_output(self, stream: str) -> None:
         fd = self.outputs.pop(stream, -1)

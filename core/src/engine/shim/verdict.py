@@ -71,7 +71,10 @@ def read(directory_fd: int) -> Health | None:
     except FileNotFoundError:
         return None
     with os.fdopen(fd, "rb") as file:
-        return _of_plain(json.load(file))
+        try:
+            return _of_plain(json.load(file))
+        except ValueError:  # the power went before it was on the disk: as good as none
+            return None
 
 
 def _of_plain(plain: Sequence[Any]) -> Health:
