@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 from engine.contracts.common import Probe
 from engine.contracts.snapshots import SnapshotStore
-from engine.linux import mountinfo, mounts, namespaces
+from engine.linux import mountinfo, mounts, namespaces, processes
 from engine.linux.overlay import kernel_release, new_overlay
 from engine.linux.syscalls import explain
 from engine_storage_overlay.options import OverlayOptions
@@ -38,13 +39,16 @@ def probe(store: SnapshotStore, options: OverlayOptions) -> Probe:
 def try_apart(place: Path, options: OverlayOptions) -> None:
     """Do `try_overlay` in a child with a mount namespace of its own: for kernels that attach a mount as they make it.
 
-    So nothing stays mounted on the machine, whatever kills this process.
+    So nothing stays mounted on the machine, whatever kills this process; the child ends with it.
     """
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
         answer = "0\nthe probe died"
         try:
+            processes.set_parent_death_signal(signal.SIGKILL)
+            if os.getppid() != parent:  # killed before it was asked to tell
+                os._exit(1)
             namespaces.unshare(namespaces.CLONE_NEWNS)
             mounts.make_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
             try_overlay(place, options)
