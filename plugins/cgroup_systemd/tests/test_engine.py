@@ -92,6 +92,19 @@ def test_a_slice_of_the_user_s_choice(held: Held) -> None:
         other.done("rm", "-f", other.id)
 
 
+def test_a_slice_that_hands_on_no_controllers_is_told(held: Held) -> None:
+    """On v1 the scope has no directory there, on v2 not the file of the limit: nothing would be limited."""
+    held.machine.run(["sh", "-c", "cat >/run/systemd/system/tight.slice"], input="[Slice]\nDisableControllers=memory\n")
+    assert held.machine.run(["systemctl", "daemon-reload"]).returncode == 0
+    flags = ["--name", "tight", "--cgroup-driver", "systemd", "--cgroup-parent", "tight.slice", "--memory", "50m"]
+    done = held.engine("run", *flags, "busybox", "true")
+    assert done.returncode == 125
+    assert "its slice does not hand on that controller" in done.stderr
+    left = ["find", "/sys/fs/cgroup", "-path", "*/tight.slice/*", "-type", "d"]
+    assert held.machine.run(left).stdout == ""
+    held.done("rm", "tight")
+
+
 def test_without_a_bus_a_start_says_so_and_can_be_repeated(held: Held) -> None:
     stop, start = (["systemctl", verb, "dbus.socket", "dbus.service"] for verb in ("stop", "start"))
     held.done("kill", held.id)

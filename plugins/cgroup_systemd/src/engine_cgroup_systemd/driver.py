@@ -85,6 +85,7 @@ class CgroupSystemd(CgroupDriver):
         arguments = {
             "unit": unit,
             "properties": [[*one[:-1], list(one.limits)] for one in (*_fixed(unit, slice_name), *wanted)],
+            "directories": list(group.directories),
             "expected": [list(one) for one in verify.expected(group, limits, wanted)],
         }
         return CgroupPlan(
@@ -109,6 +110,7 @@ class CgroupSystemd(CgroupDriver):
         rows = arguments["properties"]
         wanted = [Property(name, signature, value, tuple(limits)) for name, signature, value, limits in rows]
         self._systemd().start_scope(arguments["unit"], pid, wanted)
+        verify.check_made(arguments["directories"])
         verify.check([verify.Expected(*row) for row in arguments["expected"]])
 
     def update(self, name: str, resources: Resources, *, parent: str = "") -> None:

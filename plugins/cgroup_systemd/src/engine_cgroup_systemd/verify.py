@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from engine.contracts.cgroup_files import directory, line_of
@@ -43,9 +44,18 @@ def expected(group: Group, limits: Sequence[Limit], wanted: Sequence[Property]) 
     ]
 
 
+def check_made(directories: Sequence[str]) -> None:
+    """Raise `KernelError` when systemd has not made the scope in one of the hierarchies (v1, "DisableControllers=")."""
+    for path in directories:
+        if not os.path.isdir(path):
+            raise _not_handed_on(path)
+
+
 def check(rows: Sequence[Expected]) -> None:
     """Raise `KernelError` for the first limit that the kernel does not hold, `Conflict` if more memory is in use."""
     for row in rows:
+        if not os.path.exists(f"{row.directory}/{row.file}"):
+            raise _not_handed_on(f"{row.directory}/{row.file}")
         found = read_value(row.directory, row.file)
         good = same_line(row.value, line_of(found, row.key)) if row.key else same(row.file, row.value, found)
         if not good:
@@ -54,6 +64,15 @@ def check(rows: Sequence[Expected]) -> None:
                 fix="See journalctl -b for systemd's reason; a limit below what is in use is refused by the kernel.",
                 plugin=NAME,
             )
+
+
+def _not_handed_on(path: str) -> KernelError:
+    return KernelError(
+        f"systemd made the scope without {path}: its slice does not hand on that controller",
+        fix="Look for DisableControllers= of the slice (systemctl cat) and for processes in it, or choose another "
+        "--cgroup-parent.",
+        plugin=NAME,
+    )
 
 
 def same(file: str, wanted: str, found: str) -> bool:
