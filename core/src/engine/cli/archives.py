@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.arguments import Container, Images
 from engine.cli.output import write_bytes
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
@@ -23,7 +24,7 @@ _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress")]
 @app.command("save")
 def save(
     ctx: typer.Context,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names, or IDs or their beginnings")],
+    images: Images,
     output: _Output = None,
     quiet: _Quiet = False,
 ) -> None:
@@ -40,7 +41,7 @@ def save(
 @app.command("export")
 def export(
     ctx: typer.Context,
-    container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")],
+    container: Container,
     output: _Output = None,
     quiet: _Quiet = False,
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Unpack
 
 import typer
 
+from engine.cli.arguments import Container, Containers, StopSignal, StopTime
 from engine.cli.limit_flags import LimitFlags
 from engine.cli.places import open_engine
 from engine.cli.run_flags import takes_flags
@@ -15,19 +16,13 @@ from engine.spec.stop_signals import signal_number
 
 app = typer.Typer()
 
-_Name = Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")]
-_Names = Annotated[list[str], typer.Argument(metavar="CONTAINER", help="Names, or IDs or their beginnings")]
-
 
 @app.command("restart")
 def restart(
     ctx: typer.Context,
-    containers: _Names,
-    time: Annotated[
-        str | None,
-        typer.Option("--time", "--timeout", "-t", metavar="SECONDS", help="Wait before killing; -1: no end"),
-    ] = None,
-    signal: Annotated[str | None, typer.Option("--signal", "-s", metavar="SIGNAL", help="Ask with this signal")] = None,
+    containers: Containers,
+    time: StopTime = None,
+    signal: StopSignal = None,
 ) -> int:
     """Stop containers as `engine stop` does, and start them again. Those that do not run are started.
 
@@ -48,7 +43,7 @@ def restart(
 
 
 @app.command("pause")
-def pause(ctx: typer.Context, containers: _Names) -> int:
+def pause(ctx: typer.Context, containers: Containers) -> int:
     """Stop every process of containers where it is, until `engine unpause`. They keep their memory and files.
 
     \b
@@ -61,7 +56,7 @@ def pause(ctx: typer.Context, containers: _Names) -> int:
 
 
 @app.command("unpause")
-def unpause(ctx: typer.Context, containers: _Names) -> int:
+def unpause(ctx: typer.Context, containers: Containers) -> int:
     """Let paused containers go on.
 
     \b
@@ -76,7 +71,7 @@ def unpause(ctx: typer.Context, containers: _Names) -> int:
 @app.command("rename")
 def rename(
     ctx: typer.Context,
-    container: _Name,
+    container: Container,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name")],
 ) -> None:
     """Give a container another name; its host name stays.
@@ -94,7 +89,7 @@ def rename(
 @takes_flags(LimitFlags)
 def update(
     ctx: typer.Context,
-    containers: _Names,
+    containers: Containers,
     policy: Annotated[
         str | None, typer.Option("--restart", metavar="POLICY", help="no, on-failure[:N], always, unless-stopped")
     ] = None,

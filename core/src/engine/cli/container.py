@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.app import Group
+from engine.cli.arguments import Containers, Unasked
 from engine.cli.confirm import CANCELLED, confirmed
 from engine.cli.output import JSON, write
 from engine.cli.places import open_engine
@@ -28,7 +29,7 @@ def container(ctx: typer.Context) -> None:
 @app.command("prune", short_help="Remove every container that does not run")
 def prune(
     ctx: typer.Context,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask")] = False,
+    force: Unasked = False,
 ) -> int:
     """Remove every container that does not run, with everything it wrote, and print their IDs.
 
@@ -50,7 +51,7 @@ def prune(
 @app.command("inspect", short_help="Show everything known of containers, as JSON")
 def inspect(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="CONTAINER", help="Names, or IDs or their beginnings")],
+    names: Containers,
     form: Annotated[
         str, typer.Option("--format", "-f", metavar="FORM", help="json, or a template as {{.State.Pid}}")
     ] = JSON,

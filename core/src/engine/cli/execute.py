@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from engine.cli import executing
+from engine.cli.arguments import Container
 
 app = typer.Typer()
 
@@ -12,7 +13,7 @@ app = typer.Typer()
 @app.command("exec", context_settings={"allow_interspersed_args": False})
 def execute(
     ctx: typer.Context,
-    container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")],
+    container: Container,
     command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to run in it, with its arguments")],
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running")] = False,
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Give it the standard input")] = False,

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from engine.cli.app import Group
+from engine.cli.arguments import Images, NamedToo, Unasked
 from engine.cli.confirm import CANCELLED, confirmed
 from engine.cli.output import JSON, render, write, write_json
 from engine.cli.places import open_engine
-from engine.cli.terminal import printable
 from engine.cli.words import size
 
 app = typer.Typer(cls=Group, rich_markup_mode=None)
@@ -29,7 +29,7 @@ def image(ctx: typer.Context) -> None:
 @app.command("inspect", short_help="Show everything known of images, as JSON")
 def inspect(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names, or IDs or their beginnings")],
+    names: Images,
     form: Annotated[
         str, typer.Option("--format", "-f", metavar="FORM", help="json, or a template as {{.Config.Cmd}}")
     ] = JSON,
@@ -53,14 +53,15 @@ def inspect(
 @app.command("prune", short_help="Remove images that nobody uses")
 def prune(
     ctx: typer.Context,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="Images that have a name, too")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask")] = False,
+    everything: NamedToo = False,
+    force: Unasked = False,
 ) -> int:
     """Remove images without a name that no container is made of, and what only they needed.
 
     \b
     engine image prune --all --force
     """
+    from engine.cli.images import write_removed
     from engine.containers.pruning import prune_images
 
     which = "every image" if everything else "every image without a name"
@@ -68,9 +69,6 @@ def prune(
         return CANCELLED
     with open_engine(ctx) as engine:
         pruned = prune_images(engine, everything=everything)
-    for one in pruned.untagged:
-        write(f"Untagged: {printable(one)}")
-    for one in pruned.deleted:
-        write(f"Deleted: {one}")
+    write_removed(pruned.untagged, pruned.deleted)
     write(f"Total reclaimed space: {size(pruned.collected.bytes)}")
     return 0

@@ -1,11 +1,13 @@
 """`engine images`, `load`, `import`, `tag` and `rmi`, which `engine image` has too under shorter names."""
 
 import os
+from collections.abc import Iterable
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.arguments import Image, Images
 from engine.cli.output import TABLE, write, write_rows
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
@@ -166,7 +168,7 @@ def import_(
 @app.command("tag")
 def tag(
     ctx: typer.Context,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A name, or an ID or its beginning")],
+    image: Image,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name")],
 ) -> None:
     """Give an image one more name. Another image that had it loses it.
@@ -181,7 +183,7 @@ def tag(
 @app.command("rmi")
 def rmi(
     ctx: typer.Context,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names, or IDs or their beginnings")],
+    images: Images,
     force: Annotated[bool, typer.Option("--force", "-f", help="Also those in use; none missing is an error")] = False,
 ) -> int:
     """Remove images: a name, and with its last name the image and what nothing else needs of it.
@@ -198,14 +200,19 @@ def rmi(
                 if not force:
                     raise
                 return
-            for name in removed.untagged:
-                write(f"Untagged: {printable(name)}")
-            for digest in removed.deleted:
-                write(f"Deleted: {digest}")
+            write_removed(removed.untagged, removed.deleted)
 
         status = each(images, remove, show=False, debug=ctx.obj.debug)
         engine.library.collect({name: engine.storage(name) for name in engine.library.drivers_in_use()})
     return status
+
+
+def write_removed(untagged: Iterable[str], deleted: Iterable[str]) -> None:
+    """Print a line for each name that an image has lost, and for each image that is gone."""
+    for name in untagged:
+        write(f"Untagged: {printable(name)}")
+    for image_id in deleted:
+        write(f"Deleted: {image_id}")
 
 
 def inspect_image(engine: "Engine", text: str) -> dict[str, Any]:

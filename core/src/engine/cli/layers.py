@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.arguments import Container, Image
 from engine.cli.output import TABLE, write, write_rows
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
@@ -19,7 +20,7 @@ _SHORT_ID, _SHORT_TEXT, _MISSING = 12, 45, "<missing>"
 @app.command("commit")
 def commit(
     ctx: typer.Context,
-    container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")],
+    container: Container,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to call the image")] = None,
     author: Annotated[str, typer.Option("--author", "-a", metavar="TEXT", help="Who made it")] = "",
     message: Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="What the history says")] = "",
@@ -45,7 +46,7 @@ def commit(
 @app.command("history")
 def history(
     ctx: typer.Context,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A name, or an ID or its beginning")],
+    image: Image,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only IDs")] = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Whole IDs and commands")] = False,
     form: Annotated[

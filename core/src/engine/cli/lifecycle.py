@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.arguments import Container, Containers, StopSignal, StopTime
 from engine.cli.output import write
 from engine.cli.places import open_engine
 from engine.cli.several import each
@@ -13,15 +14,13 @@ from engine.spec.stop_signals import signal_number
 
 app = typer.Typer()
 
-_Name = Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")]
-_Names = Annotated[list[str], typer.Argument(metavar="CONTAINER", help="Names, or IDs or their beginnings")]
 _Keys = Annotated[str | None, typer.Option("--detach-keys", metavar="KEYS", help="Keys that detach (ctrl-p,ctrl-q)")]
 
 
 @app.command("start")
 def start(
     ctx: typer.Context,
-    containers: _Names,
+    containers: Containers,
     attach: Annotated[bool, typer.Option("--attach", "-a", help="Show its output, and end as it ends")] = False,
     interactive: Annotated[bool, typer.Option("--interactive", "-i", help="Give it the standard input")] = False,
     detach_keys: _Keys = None,
@@ -47,7 +46,7 @@ def start(
 @app.command("attach")
 def attach(
     ctx: typer.Context,
-    container: _Name,
+    container: Container,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Only show its output")] = False,
     sig_proxy: Annotated[
         bool, typer.Option("--sig-proxy", help="Pass signals on to it; =false: keep them here")
@@ -75,12 +74,9 @@ def attach(
 @app.command("stop")
 def stop(
     ctx: typer.Context,
-    containers: _Names,
-    time: Annotated[
-        str | None,
-        typer.Option("--time", "--timeout", "-t", metavar="SECONDS", help="Wait before killing; -1: no end"),
-    ] = None,
-    signal: Annotated[str | None, typer.Option("--signal", "-s", metavar="SIGNAL", help="Ask with this signal")] = None,
+    containers: Containers,
+    time: StopTime = None,
+    signal: StopSignal = None,
 ) -> int:
     """Ask containers to end with their stop signal, and kill those that have not ended in time.
 
@@ -103,7 +99,7 @@ def stop(
 @app.command("kill")
 def kill(
     ctx: typer.Context,
-    containers: _Names,
+    containers: Containers,
     signal: Annotated[str, typer.Option("--signal", "-s", metavar="SIGNAL", help="Signal to send")] = "KILL",
 ) -> int:
     """Send a signal to the first process of containers.
@@ -119,7 +115,7 @@ def kill(
 
 
 @app.command("wait")
-def wait(ctx: typer.Context, containers: _Names) -> int:
+def wait(ctx: typer.Context, containers: Containers) -> int:
     """Wait until containers have ended, and print the exit status of each.
 
     \b
@@ -139,7 +135,7 @@ def wait(ctx: typer.Context, containers: _Names) -> int:
 @app.command("rm")
 def rm(
     ctx: typer.Context,
-    containers: _Names,
+    containers: Containers,
     force: Annotated[bool, typer.Option("--force", "-f", help="Kill those that run; none missing is an error")] = False,
     _volumes: Annotated[
         bool, typer.Option("--volumes", "-v", help="Docker's word: their own volumes always go")

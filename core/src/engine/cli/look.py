@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.arguments import Container
 from engine.cli.output import JSON, TABLE, render, write, write_bytes, write_json, write_rows
 from engine.cli.places import open_engine
 from engine.cli.words import age, span
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_Name = Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")]
 _Form = Annotated[str, typer.Option("--format", metavar="FORM", help="table, json, or a template as {{.Names}}")]
 _HEADINGS = {
     "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED", "Status": "STATUS",
@@ -142,7 +142,7 @@ def _health(engine: "Engine", view: "View") -> str:
 @app.command("logs")
 def logs(
     ctx: typer.Context,
-    container: _Name,
+    container: Container,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends")] = False,
     tail: Annotated[str, typer.Option("--tail", "-n", metavar="N", help="Only the last lines, or all")] = "all",
     since: Annotated[
@@ -216,7 +216,7 @@ def _find(engine: "Engine", name: str, kind: str, *, size: bool) -> dict[str, An
 
 
 @app.command("diff")
-def diff(ctx: typer.Context, container: _Name, form: _Form = "{{.Kind}} {{.Path}}") -> None:
+def diff(ctx: typer.Context, container: Container, form: _Form = "{{.Kind}} {{.Path}}") -> None:
     """Show what a container changed in its files: A added, C changed, D deleted.
 
     \b

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.arguments import Container
 from engine.cli.output import TABLE, terminal_width, write, write_bytes, write_rows
 from engine.cli.places import open_engine
 from engine.cli.terminal import printable
@@ -34,7 +35,7 @@ _FIRST, _PERIOD = 0.5, 1.0
 @app.command("top", context_settings={"ignore_unknown_options": True})
 def top(
     ctx: typer.Context,
-    container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")],
+    container: Container,
     ps_options: Annotated[
         list[str] | None, typer.Argument(metavar="PS-OPTION", help="Show them as ps(1) does with these")
     ] = None,

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from engine.cli.app import Group
+from engine.cli.arguments import NamedToo, Unasked
 from engine.cli.confirm import CANCELLED, confirmed
 from engine.cli.output import TABLE, write, write_rows
 from engine.cli.places import open_engine
 from engine.cli.several import each
-from engine.cli.terminal import printable
 from engine.cli.words import size
 
 app = typer.Typer(cls=Group, rich_markup_mode=None)
@@ -101,8 +101,8 @@ def stop(ctx: typer.Context) -> int:
 @app.command("prune", short_help="Remove containers that do not run, and unused images")
 def prune(
     ctx: typer.Context,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="Images that have a name, too")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask")] = False,
+    everything: NamedToo = False,
+    force: Unasked = False,
 ) -> int:
     """Remove containers that do not run, then images without a name that no container is made of, and what only they
     needed.
@@ -110,6 +110,7 @@ def prune(
     \b
     engine system prune --all --force
     """
+    from engine.cli.images import write_removed
     from engine.containers.pruning import prune_containers, prune_images
 
     if not confirmed(_EVERYTHING if everything else _UNNAMED, force=force):
@@ -119,9 +120,6 @@ def prune(
         images = prune_images(engine, everything=everything)
     for one in containers.ids:
         write(f"Deleted container: {one}")
-    for one in images.untagged:
-        write(f"Untagged: {printable(one)}")
-    for one in images.deleted:
-        write(f"Deleted: {one}")
+    write_removed(images.untagged, images.deleted)
     write(f"Total reclaimed space: {size(containers.bytes + images.collected.bytes)}")
     return 0

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.arguments import Container
 from engine.cli.output import JSON, render, write, write_json
 from engine.cli.places import open_engine
 from engine.cli.terminal import printable
@@ -17,7 +18,7 @@ _LABELS = {"Action": "action", "Plugin": "plugin", "Errno": "errno", "Meaning": 
 @app.command("why")
 def why(
     ctx: typer.Context,
-    container: Annotated[str, typer.Argument(metavar="CONTAINER", help="A name, or an ID or its beginning")],
+    container: Container,
     form: Annotated[
         str, typer.Option("--format", metavar="FORM", help="text, json, or a template as {{.Kind}}")
     ] = _TEXT,
