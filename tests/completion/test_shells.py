@@ -11,7 +11,7 @@ import pytest
 from tests.completion.shells import SHELLS, Shell
 from tests.e2e.box import BUSYBOX, Box
 from tests.machine import marks
-from tests.machine.engine_root import ENGINE, EngineRoot
+from tests.machine.engine_root import ENGINE, EngineRoot, fresh_engine
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -19,19 +19,14 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="module")
 def engine(busybox_rootfs_tar: Path) -> Iterator[EngineRoot]:
     """An engine with an image, a container that runs, one that is paused, and one that has ended."""
-    root = EngineRoot(marks.of(f"completion {os.environ.get('PYTEST_XDIST_WORKER', 'main')}"))
-    root.make()
-    box = Box(root)
-    try:
+    with fresh_engine(marks.of_worker("completion")) as root:
+        box = Box(root)
         box.done("import", busybox_rootfs_tar, BUSYBOX)
         for name in ("it-runs", "it-stands-still"):
             box.done("run", "-d", "--name", name, BUSYBOX, "sleep", "1000")
         box.done("pause", "it-stands-still")
         box.done("create", "--name", "it-has-ended", BUSYBOX, "true")
         yield root
-    finally:
-        left = root.close()
-    assert not left
 
 
 @pytest.fixture(params=SHELLS)

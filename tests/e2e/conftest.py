@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,23 +9,17 @@ import pytest
 
 from tests.e2e.box import BUSYBOX, Box, until
 from tests.machine import marks
-from tests.machine.engine_root import EngineRoot
+from tests.machine.engine_root import EngineRoot, fresh_engine
 
 
 @pytest.fixture(scope="session")
 def shared_root(busybox_rootfs_tar: Path) -> Iterator[EngineRoot]:
     """An engine of the worker's own, with the image `busybox` in it."""
-    root = EngineRoot(marks.of(f"end to end {os.environ.get('PYTEST_XDIST_WORKER', 'main')}"))
-    root.make()
-    for directory in (root.root, root.state):
-        directory.chmod(0o700)
-    try:
+    with fresh_engine(marks.of_worker("end to end")) as root:
+        for directory in (root.root, root.state):
+            directory.chmod(0o700)
         Box(root).done("import", busybox_rootfs_tar, BUSYBOX)
         yield root
-    finally:
-        left = root.close()
-    if left:
-        pytest.fail("left behind after every container was removed:\n" + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture

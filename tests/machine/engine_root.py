@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.machine import marks, processes, removal, snapshot
 
 ENGINE = Path(sys.executable).parent / "engine"
@@ -118,3 +120,16 @@ class EngineRoot:
                 os.kill(process.pid, signal.SIGKILL)
         removal.remove(self._bears_mark)
         shutil.rmtree(self.place)
+
+
+@contextlib.contextmanager
+def fresh_engine(mark: str) -> Iterator[EngineRoot]:
+    """Give an engine for the body. The test fails when something is left after its containers were removed."""
+    root = EngineRoot(mark)
+    root.make()
+    try:
+        yield root
+    finally:
+        left = root.close()
+    if left:
+        pytest.fail("left behind after every container was removed:\n" + "\n".join(left), pytrace=False)

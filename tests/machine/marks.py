@@ -47,3 +47,8 @@ def cache() -> Path:
 def of(nodeid: str) -> str:
     """Return the mark of a test: 27 characters, fit for a file, a cgroup and a host name."""
     return f"{of_run()}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
+
+
+def of_worker(what: str) -> str:
+    """Return the mark of what all tests of a pytest-xdist worker share."""
+    return of(f"{what} {os.environ.get('PYTEST_XDIST_WORKER', 'main')}")

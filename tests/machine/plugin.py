@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.machine import comparison, marks, skips, snapshot
-from tests.machine.engine_root import EngineRoot
+from tests.machine.engine_root import EngineRoot, fresh_engine
 
 SKIPS_FILE = Path(__file__).parent.parent / "expected_skips.txt"
 
@@ -59,14 +59,8 @@ def engine_root(request: pytest.FixtureRequest) -> Iterator[EngineRoot]:
 
     The test fails when something is left after its containers were removed.
     """
-    root = EngineRoot(marks.of(request.node.nodeid))
-    root.make()
-    try:
+    with fresh_engine(marks.of(request.node.nodeid)) as root:
         yield root
-    finally:
-        left = root.close()
-    if left:
-        pytest.fail("left behind after every container was removed:\n" + "\n".join(left), pytrace=False)
 
 
 class Watch:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from tests.testbed.serving import serving
+
 
 class Answer(NamedTuple):
     """What goes back to the client. ``cut``: the connection is broken after so many bytes of the body, and ``hold``
@@ -112,12 +114,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def lying(registry: str) -> Iterator[LyingProxy]:
     """Run a proxy before the registry of that domain."""
-    server = LyingProxy(registry)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(LyingProxy(registry)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

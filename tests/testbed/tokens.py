@@ -6,7 +6,6 @@ import base64
 import json
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.testbed.registry import PASSWORD, USER, certificate
+from tests.testbed.serving import serving
 
 SERVICE, ISSUER = "registry.test", "tokens.test"
 
@@ -88,15 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
 def give_tokens(directory: Path) -> Iterator[TokenServer]:
     """Run a token server with a certificate of its own in a directory."""
     chain = certificate(directory, "tokens")
-    server = TokenServer(chain.with_suffix(".key"), chain)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(TokenServer(chain.with_suffix(".key"), chain)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _packed(data: bytes) -> str:

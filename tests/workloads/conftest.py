@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,21 +9,15 @@ import pytest
 
 from tests.e2e.box import BUSYBOX, Box, until
 from tests.machine import marks
-from tests.machine.engine_root import EngineRoot
+from tests.machine.engine_root import EngineRoot, fresh_engine
 from tests.testbed import rootfs
 
 
 @pytest.fixture(scope="session")
 def workload_root() -> Iterator[EngineRoot]:
     """An engine of the worker's own."""
-    root = EngineRoot(marks.of(f"workloads {os.environ.get('PYTEST_XDIST_WORKER', 'main')}"))
-    root.make()
-    try:
+    with fresh_engine(marks.of_worker("workloads")) as root:
         yield root
-    finally:
-        left = root.close()
-    if left:
-        pytest.fail("left behind after every container was removed:\n" + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture(scope="session")
