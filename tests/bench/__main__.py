@@ -15,7 +15,7 @@ from tests.bench.peers import PEERS, Engine, Peer, PeerError
 from tests.machine import marks, snapshot
 from tests.testbed import rootfs, systemd_machine
 
-LIMITS = {"docker": 1.0}
+LIMITS = {"docker": 1.0, "podman": 1.0}
 """The ratio of this engine's median to a peer's that must not be passed."""
 
 

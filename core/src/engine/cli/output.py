@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.cli.tables import Colours
 
 TABLE, JSON = "table", "json"
-_FIELD = re.compile(r"\.([A-Za-z]\w*)")
+_FIELD = r"\.([A-Za-z]\w*)"
 
 
 def write(text: str) -> None:
@@ -89,7 +89,7 @@ def _chosen(
 ) -> tuple[list[dict[str, str]], dict[str, str]]:
     """Return the rows and headings of ``table {{.A}}\\t{{.B}}``: each piece between tabs is a column."""
     columns = form.replace("\\t", "\t").split("\t")
-    names = [_FIELD.findall(column) for column in columns]
+    names = [re.findall(_FIELD, column) for column in columns]
     titles = [" ".join(headings.get(name, name.upper()) for name in found) for found in names]
     made = [{str(number): render(column, row) for number, column in enumerate(columns)} for row in rows]
     return made, {str(number): title for number, title in enumerate(titles)}

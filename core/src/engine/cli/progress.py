@@ -23,7 +23,7 @@ _SAMPLES = 40
 """Drawings that a rate is made of."""
 _MOST = 10
 """Lines that are drawn at most: those that began first."""
-_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+_DIGEST = r"\b([0-9a-f]{12})[0-9a-f]{52}\b"
 
 
 class Progress:
@@ -91,7 +91,7 @@ class _Thing:
     """One thing that is worked on, and how much of it was done when it was drawn lately."""
 
     def __init__(self, what: str, done: int, total: int) -> None:
-        self.what = _DIGEST.sub(r"\1", what)
+        self.what = re.sub(_DIGEST, r"\1", what)
         self.done = done
         self.total = total
         self._samples = deque([(monotonic(), done)], _SAMPLES)

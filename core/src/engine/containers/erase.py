@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
+from pathlib import Path
 
 from engine.containers.engine import Engine
 from engine.containers.telling import tell_kept, to_tell
 from engine.contracts.observer import Topic
 from engine.linux import processes
+from engine.linux.trees import remove_tree
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.metadata.transactions import StoreFull
@@ -35,8 +36,12 @@ def ended(engine: Engine, record: Record, *, silently: bool = False) -> None:
         tell_kept(engine, kept)
 
 
-def _remove_tree(path: os.PathLike[str]) -> None:
+def _remove_tree(path: Path) -> None:
     try:
-        shutil.rmtree(path)
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
+    try:
+        remove_tree(parent, path.name)
+    finally:
+        os.close(parent)

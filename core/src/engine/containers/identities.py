@@ -16,7 +16,7 @@ from engine.spec import idmaps
 from engine.spec.isolation import HOST, NEW, joined_containers
 from engine.spec.options import RunOptions
 
-_OF_PROCESS = re.compile(r"(/proc/[^/]+)/ns/user")
+_OF_PROCESS = r"(/proc/[^/]+)/ns/user"
 
 
 def proposed(engine: Engine, options: RunOptions) -> IdMap | None:
@@ -84,7 +84,7 @@ def _joined(engine: Engine, options: RunOptions) -> IdMap | None:
 
 def _of_path(path: str) -> IdMap:
     """Return the map of the namespace of a process; the engine's own maps every id to itself, and so needs no more."""
-    found = _OF_PROCESS.fullmatch(path)
+    found = re.fullmatch(_OF_PROCESS, path)
     if found is None:
         raise Unsupported(
             f"nobody can tell the identity map of the user namespace {path}, and so whose the files are in it",

@@ -151,7 +151,7 @@ _NOUNS = [
     "willow",
     "wren",
 ]
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]*"
 _MAX_NAME = 128
 
 
@@ -171,7 +171,7 @@ def _random(below: int) -> int:
 
 def check_name(name: str) -> str:
     """Return the name, or raise `InvalidInput` for one that is no container name."""
-    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+    if not re.fullmatch(_NAME, name) or len(name) > _MAX_NAME:
         raise InvalidInput(
             f"{name!r} is no container name",
             fix="Use letters, digits, '_', '.' and '-', beginning with a letter or digit, 128 at most.",

@@ -25,10 +25,10 @@ _DEFAULT_DOMAIN = "docker.io"
 _OLD_DOMAIN = "index.docker.io"
 _OFFICIAL = "library/"
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
-_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_ID = r"(?:sha256:)?([0-9a-f]{4,64})"
 _GRAMMAR = "A name is [REGISTRY/]PATH[:TAG][@sha256:DIGEST], the path in lower case, as in debian:12 or ghcr.io/me/app."
 
 
@@ -77,7 +77,7 @@ def parse(text: str) -> Reference:
     if at and not is_digest(digest):
         raise _invalid(text, f"{digest!r} is not a digest of the form sha256:<64 hexadecimal digits>")
     name, tag = _split_tag(name)
-    if tag is not None and not _TAG.fullmatch(tag):
+    if tag is not None and not re.fullmatch(_TAG, tag):
         raise _invalid(text, f"{tag!r} cannot be a tag")
     domain, path = _split_domain(name)
     _check_name(text, domain, path)
@@ -100,7 +100,7 @@ def id_prefix(text: str) -> str | None:
     Four digits at least, as fewer are more likely a name. Whoever resolves tries names first only for what is not a
     full ID: ``beef`` is a fine name for an image.
     """
-    match = _ID.fullmatch(text)
+    match = re.fullmatch(_ID, text)
     return match[1] if match else None
 
 
@@ -127,13 +127,13 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 
 def _check_name(text: str, domain: str, path: str) -> None:
-    if not _DOMAIN.fullmatch(domain):
+    if not re.fullmatch(_DOMAIN, domain):
         raise _invalid(text, f"{domain!r} cannot be a registry")
     if not path:
         raise _invalid(text, "it has no path")
     if re.fullmatch(r"library/[0-9a-f]{64}", path):
         raise _invalid(text, "64 hexadecimal digits are an image's ID")
-    if not _PATH.fullmatch(path):
+    if not re.fullmatch(_PATH, path):
         upper = ": a path is in lower case" if path != path.lower() else ""
         raise _invalid(text, f"{path.removeprefix(_OFFICIAL)!r} cannot be the path of an image{upper}")
     if len(domain) + 1 + len(path) > MAX_NAME:

@@ -24,7 +24,7 @@ THROTTLES = (
 )  # fmt: skip
 BLOCK_IO = ("weight", "leafWeight", "weightDevice", *THROTTLES)
 _PARTS = ("cpu", "memory", "pids", "devices", "blockIO", "hugepageLimits", "network", "rdma", "unified")
-_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_LIST = r"\d+(-\d+)?(,\d+(-\d+)?)*"
 _LARGEST = 2**63 - 1
 
 
@@ -75,7 +75,7 @@ def _check_cpu(cpu: Cpu) -> None:
     _check_realtime(cpu)
     for key in CPU_SETS:
         text = cpu.get(key)
-        if text and not _LIST.fullmatch(str(text)):
+        if text and not re.fullmatch(_LIST, str(text)):
             raise InvalidInput(f"cpu.{key} is {text!r}, which is not a list of numbers", fix="Write it as 0-2,4.")
 
 

@@ -17,7 +17,7 @@ from engine.spec.refusal import refusal
 from engine.spec.runtime import DeviceNode, DeviceRule
 from engine.tuples import NamedTuple
 
-_RULE = re.compile(r"([abc]) (\d{1,9}|\*):(\d{1,9}|\*) ([rwm]{1,3})")
+_RULE = r"([abc]) (\d{1,9}|\*):(\d{1,9}|\*) ([rwm]{1,3})"
 _EXAMPLE = "/dev/fuse:/dev/fuse:rwm"
 _NOT_SHARED = frozenset({"pts", "shm", "fd", "mqueue", "console", "hugepages", ".lxc", ".lxd-mounts", ".udev"})
 """Entries of the host's /dev that a container has of its own, or that are no devices."""
@@ -75,7 +75,7 @@ def find_block(path: str) -> tuple[int, int]:
 
 def parse_cgroup_rule(text: str) -> DeviceRule:
     """Return ``--device-cgroup-rule``: a type, numbers and accesses, as in ``c 1:3 rwm`` or ``b *:* r``."""
-    match = _RULE.fullmatch(text)
+    match = re.fullmatch(_RULE, text)
     if not match or len(set(match[4])) != len(match[4]):
         raise refusal("--device-cgroup-rule", text, "is not a type, numbers and accesses", "'c 1:3 rwm'")
     rule: DeviceRule = {"allow": True, "type": match[1], "access": match[4]}

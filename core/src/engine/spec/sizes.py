@@ -13,12 +13,12 @@ NANO = 1_000_000_000
 LARGEST = (1 << 63) - 1
 """What the kernel's limits and the OCI runtime-spec's int64 hold."""
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([bkmgtp])(?:i?b)?)?", re.IGNORECASE)
+_SIZE = r"(\d+(?:\.\d+)?) ?(?:([bkmgtp])(?:i?b)?)?"
 _POWERS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_NUMBER = r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}"
+_PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_CPUSET = re.compile(r"\d{1,5}(?:-\d{1,5})?(?:,\d{1,5}(?:-\d{1,5})?)*")
+_CPUSET = r"\d{1,5}(?:-\d{1,5})?(?:,\d{1,5}(?:-\d{1,5})?)*"
 
 
 def parse_size(text: str, flag: str, *, unlimited: bool = False, smallest: int = 1) -> int:
@@ -28,7 +28,7 @@ def parse_size(text: str, flag: str, *, unlimited: bool = False, smallest: int =
     """
     if unlimited and text == "-1":
         return UNLIMITED
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text, re.IGNORECASE)
     if not match:
         also = ", or -1 for no limit" if unlimited else ""
         raise refusal(flag, text, f"is not a size: a number and b, k, m, g or t{also}", "512m")
@@ -42,7 +42,7 @@ def parse_size(text: str, flag: str, *, unlimited: bool = False, smallest: int =
 
 def parse_cpus(text: str, flag: str = "--cpus") -> int:
     """Return billionths of a processor's time ("1.5" is 1,500,000,000). At least a hundredth."""
-    if not _NUMBER.fullmatch(text):
+    if not re.fullmatch(_NUMBER, text):
         raise refusal(flag, text, "is not a number of processors", "1.5")
     nano = round(float(text) * NANO)
     if nano < NANO // 100:
@@ -57,9 +57,9 @@ def quota_of(nano_cpus: int) -> int:
 
 def parse_duration(text: str, flag: str) -> float:
     """Return seconds: a number of seconds, or parts such as "1m30s", "500ms", "2h"."""
-    if _NUMBER.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return float(text)
-    parts = _PART.findall(text)
+    parts = re.findall(_PART, text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise refusal(flag, text, "is not a time: seconds, or numbers with ms, s, m, h or d", "1m30s")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
@@ -75,7 +75,7 @@ def parse_whole(text: str, flag: str, example: str) -> int:
 
 def parse_cpuset(text: str, flag: str = "--cpuset-cpus") -> str:
     """Return the list as cpuset(7) has it ("0-2,5"), checked for its form and that ranges run upwards."""
-    if not _CPUSET.fullmatch(text):
+    if not re.fullmatch(_CPUSET, text):
         raise refusal(flag, text, "is not a list of processors", "0-2,5")
     for part in text.split(","):
         first, _, last = part.partition("-")

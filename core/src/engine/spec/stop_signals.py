@@ -7,7 +7,7 @@ import signal
 
 from engine.spec.refusal import refusal
 
-_REALTIME = re.compile(r"RT(MIN|MAX)(?:([+-])(\d{1,2}))?")
+_REALTIME = r"RT(MIN|MAX)(?:([+-])(\d{1,2}))?"
 _EXAMPLE = "SIGTERM"
 
 
@@ -18,7 +18,7 @@ def signal_number(text: str, flag: str = "--signal") -> int:
             return int(text)
         raise refusal(flag, text, f"is not a signal: they are numbered 1 to {int(signal.SIGRTMAX)}", _EXAMPLE)
     name = text.upper().removeprefix("SIG")
-    match = _REALTIME.fullmatch(name)
+    match = re.fullmatch(_REALTIME, name)
     if match:
         return _realtime(match, flag, text)
     if name.startswith("_") or f"SIG{name}" not in signal.Signals.__members__:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from engine.spec.refusal import refusal
 from engine.spec.runtime import User
 
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}\$?")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}\$?"
 _LARGEST_ID = (1 << 32) - 2
 """4294967295 is -1, which chown(2) and setuid(2) take for "leave it"."""
 
@@ -18,7 +18,7 @@ def parse_user(text: str, flag: str = "--user") -> str:
     user, colon, group = text.partition(":")
     parts = [user, group] if colon else [user]
     for part in parts:
-        if not _PART.fullmatch(part):
+        if not re.fullmatch(_PART, part):
             raise refusal(
                 flag, text, "is not of the form NAME or UID, then perhaps :GROUP or :GID", "www-data:www-data"
             )
@@ -29,7 +29,7 @@ def parse_user(text: str, flag: str = "--user") -> str:
 
 def parse_group(text: str, flag: str = "--group-add") -> str:
     """Return ``NAME|GID`` after a look at its form. Raises `InvalidInput`."""
-    if not _PART.fullmatch(text):
+    if not re.fullmatch(_PART, text):
         raise refusal(flag, text, "is neither a group's name nor a number", "audio")
     if text.isdecimal() and int(text) > _LARGEST_ID:
         raise refusal(flag, text, f"has an id beyond {_LARGEST_ID}", "1000")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 from functools import lru_cache
 from typing import Any
@@ -45,5 +44,7 @@ def _nanoseconds(time: str) -> int:
 
 @lru_cache(maxsize=16)
 def _seconds(time: str) -> int:
+    from calendar import timegm  # for readers of a log; a container that is started only writes
+
     date, _t, clock = time.partition("T")
-    return calendar.timegm((*map(int, date.split("-")), *map(int, clock.split(":"))))
+    return timegm((*map(int, date.split("-")), *map(int, clock.split(":"))))

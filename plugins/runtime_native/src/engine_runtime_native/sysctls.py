@@ -15,7 +15,7 @@ _IPC = frozenset(
     )
 )  # fmt: skip
 _UTS = {"kernel/hostname": "--hostname", "kernel/domainname": "--domainname"}
-_FILE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.:@-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.:@-]*)+")
+_FILE = r"[a-zA-Z0-9_][a-zA-Z0-9_.:@-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.:@-]*)+"
 
 
 def translate(wanted: dict[str, str], kinds: frozenset[str]) -> list[WriteSysctl]:
@@ -25,7 +25,7 @@ def translate(wanted: dict[str, str], kinds: frozenset[str]) -> list[WriteSysctl
 
 def _allowed(name: str, kinds: frozenset[str]) -> str:
     file = file_of(name)
-    if not _FILE.fullmatch(file):
+    if not re.fullmatch(_FILE, file):
         raise InvalidInput(f"{name!r} is no name of a kernel parameter", fix="Write it as in sysctl(8).")
     if file in _UTS:
         raise InvalidInput(f"{name} cannot be set as a kernel parameter", fix=f"Use {_UTS[file]}.")
