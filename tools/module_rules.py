@@ -28,7 +28,6 @@ LEAN = (
     "core/src/engine/spec/restart_policy.py",
     "core/src/engine/tuples.py",
     "plugins/runtime_native/src/engine_runtime_native/stage",
-    "plugins/runtime_native/src/engine_runtime_native/stage.py",
     "plugins/runtime_oci/src/engine_runtime_oci/stage",
     "plugins/log_json_file/src/engine_log_json_file/encoding.py",
     "plugins/log_json_file/src/engine_log_json_file/sink.py",

@@ -64,8 +64,7 @@ def test_control_c_reaches_the_process_whose_terminal_it_is(in_child: InChild) -
         pid = os.fork()
         if pid == 0:
             processes.reset_signals()
-            processes.new_session()
-            terminal.make_controlling(terminal.open_peer(master))
+            processes.new_session(terminal.open_peer(master))
             os.write(writing, b"ready")
             signal.pause()
         os.read(reading, 5)

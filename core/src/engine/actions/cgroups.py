@@ -228,21 +228,6 @@ class CloseEntrances(NamedTuple):
             os.close(slots.pop(f"cgroup:{number}"))
 
 
-@action("cgroup")
-class JoinCgroup(NamedTuple):
-    """Move the process in slot ``pid`` into a directory after the clone, where it could not be cloned into it."""
-
-    path: str
-
-    def describe(self) -> str:
-        """Return the sentence."""
-        return f"move the container's first process into cgroup {self.path}"
-
-    def run(self, slots: Slots) -> None:
-        """Write the pid to ``cgroup.procs``."""
-        cgroups.write_value(self.path, "cgroup.procs", slots["pid"])
-
-
 def entrance(group: cgroups.Group, plugin: str = "") -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     """Return how a new process gets into an existing group: PARENT_BEFORE steps, and those it runs itself first of all.
 

@@ -16,13 +16,14 @@ from engine.actions.base import Step, from_plain, to_plain
 from engine.errors import StateError
 
 
+_NAME = "journal"
+
+
 class Journal:
     """Append-only; safe for several writers (``O_APPEND``, one write a line)."""
 
-    def __init__(self, directory_fd: int, name: str = "journal") -> None:
-        self._directory_fd = directory_fd
-        self._name = name
-        self._fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
+    def __init__(self, directory_fd: int) -> None:
+        self._fd = os.open(_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
 
     def intend(self, step: Step) -> None:
         """Write down that ``step`` is about to run. Raises `OSError` (a full disk) before anything was done."""
@@ -30,18 +31,14 @@ class Journal:
         if os.write(self._fd, line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def close(self) -> None:
-        """Close the file; the lines stay."""
-        os.close(self._fd)
 
-
-def read(directory_fd: int, name: str = "journal") -> list[Step]:
+def read(directory_fd: int) -> list[Step]:
     """Return the journalled steps, oldest first; none when there is no journal.
 
     Raises `StateError` for a complete line that is not a known action.
     """
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
+        fd = os.open(_NAME, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
     except FileNotFoundError:
         return []
     with os.fdopen(fd, "rb") as file:

@@ -67,7 +67,6 @@ _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _MOVE_MOUNT_T_EMPTY_PATH = 0x40
 _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
-_FSCONFIG_SET_FD = 5
 _FSCONFIG_CMD_CREATE = 6
 _FSCONFIG_CMD_RECONFIGURE = 7
 
@@ -121,35 +120,30 @@ def fspick(dirfd: int, path: str = "") -> int:
 
 def fsconfig_set_string(context: int, key: str, value: str) -> None:
     """Set an option that has a value; the kernel takes at most 255 bytes of it."""
-    _configure(context, _FSCONFIG_SET_STRING, key, encode(value), 0)
+    _configure(context, _FSCONFIG_SET_STRING, key, encode(value))
 
 
 def fsconfig_set_flag(context: int, key: str) -> None:
     """Set an option that has no value."""
-    _configure(context, _FSCONFIG_SET_FLAG, key, None, 0)
-
-
-def fsconfig_set_fd(context: int, key: str, fd: int) -> None:
-    """Set an option whose value is an open file (overlay takes its directories so since Linux 6.13)."""
-    _configure(context, _FSCONFIG_SET_FD, key, None, fd)
+    _configure(context, _FSCONFIG_SET_FLAG, key, None)
 
 
 def fsconfig_create(context: int) -> None:
     """Make the filesystem from the options set."""
-    _configure(context, _FSCONFIG_CMD_CREATE, None, None, 0)
+    _configure(context, _FSCONFIG_CMD_CREATE, None, None)
 
 
 def fsconfig_reconfigure(context: int) -> None:
     """Apply the options set to the filesystem that ``fspick`` named."""
-    _configure(context, _FSCONFIG_CMD_RECONFIGURE, None, None, 0)
+    _configure(context, _FSCONFIG_CMD_RECONFIGURE, None, None)
 
 
-def _configure(context: int, command: int, key: str | None, value: bytes | None, extra: int) -> None:
+def _configure(context: int, command: int, key: str | None, value: bytes | None) -> None:
     """Make one fsconfig(2) call; the kernel's own explanation, kept in the context, becomes part of the error."""
     # A value is named in the error only when it is a path: of some filesystems it is a password.
     subject = f"{key}={os.fsdecode(value)}" if value is not None and value.startswith(b"/") else key
     try:
-        check(_fsconfig(context, command, None if key is None else encode(key), value, extra), subject)
+        check(_fsconfig(context, command, None if key is None else encode(key), value, 0), subject)
     except OSError as error:
         messages = "; ".join(read_log(context))
         if not messages:

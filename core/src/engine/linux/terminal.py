@@ -78,8 +78,3 @@ def raw_mode(fd: int) -> Attributes:
 def restore(fd: int, before: Attributes) -> None:
     """Set a terminal as :func:`raw_mode` found it, after what was written to it is out."""
     termios.tcsetattr(fd, termios.TCSADRAIN, before)
-
-
-def make_controlling(fd: int) -> None:
-    """Make the terminal the controlling one of the caller, who leads a session that has none (EPERM otherwise)."""
-    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)

@@ -1,2 +1,5 @@
-"""The shim: the small process that keeps one container. Its parts import the standard library, `engine.linux` and
-`engine.actions` only; `engine.shim.client` and `engine.shim.launch` are the command's side of it."""
+"""The shim: the small process that keeps one container, as containerd has one.
+
+`engine.shim.main` is its program, `engine.shim.launch` the command's side of it, `engine.shim.protocol` what both say
+to each other. Its parts are lean (`tools/module_rules.py`): it stays as long as its container.
+"""

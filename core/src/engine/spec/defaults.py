@@ -15,8 +15,6 @@ SHM_SIZE = 64 << 20
 STOP_SIGNAL = 15
 STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal"
 """As the image-spec's conversion.md has it."""
-STOP_TIMEOUT = 10
-"""Seconds."""
 INIT_TARGET = "/dev/engine-init"
 """Where ``--init`` puts its program: in the container's own /dev, so that nothing is made in the image's files."""
 

@@ -26,12 +26,6 @@ def signal_number(text: str, flag: str = "--signal") -> int:
     return int(signal.Signals[f"SIG{name}"])
 
 
-def signal_name(number: int) -> str:
-    """Return the name of a signal's number, "SIGRTMIN+3" for one without a name of its own."""
-    named = {int(one): one.name for one in signal.Signals}
-    return named.get(number) or f"SIGRTMIN+{number - signal.SIGRTMIN}"
-
-
 def _realtime(match: re.Match[str], flag: str, text: str) -> int:
     base = signal.SIGRTMIN if match[1] == "MIN" else signal.SIGRTMAX
     number = base + int(f"{match[2] or '+'}{match[3] or 0}")
