@@ -164,3 +164,32 @@ def test_an_image_whose_tag_has_moved_is_dangling(own_box: Box, name: str) -> No
     assert own_box.done("images", "-q", "--filter", "dangling=true").stdout.strip() == first
     own_box.done("system", "prune", "--force")
     assert first not in own_box.done("images", "-q").stdout
+
+
+def test_a_layer_is_unpacked_while_the_next_one_comes(
+    own_box: Box, name: str, registry: Registry, proxy: LyingProxy
+) -> None:
+    """The pull is killed then: the next one goes on, and what it left goes with the image."""
+    with own_box.to_be_removed() as container:
+        own_box.done("run", "--name", container, name, "sh", "-c", "head -c 300000 /dev/urandom >/new")
+        own_box.done("commit", container, name)
+    own_box.done("push", name)
+    own_box.done("system", "prune", "--all", "--force")
+    layers = own_box.root.root / "storage" / "overlay" / "committed"
+    assert list(layers.iterdir()) == []
+    own = name.replace(registry.domain, proxy.domain)
+    proxy.change = lambda asked, answer: (
+        answer._replace(cut=200_000, hold=30) if 300_000 < len(answer.body) < 600_000 and not asked.range else answer
+    )
+    pulling = own_box.root.popen("pull", own)
+    until(lambda: list(layers.iterdir()), "the lower layer unpacked")
+    assert pulling.poll() is None
+    pulling.kill()
+    pulling.wait(20)
+    (lower,) = layers.iterdir()
+    own_box.done("pull", own)
+    assert lower in layers.iterdir()
+    assert own_box.done("run", "--rm", own, "wc", "-c", "/new").stdout.split()[0] == "300000"
+    own_box.done("rmi", own)
+    assert list(layers.iterdir()) == []
+    assert content(own_box) == []

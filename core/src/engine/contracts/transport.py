@@ -15,8 +15,9 @@ A worked scenario, `engine load -i app.tar`::
 Another, `engine pull registry.example/app:1.0` and `engine push registry.example/app:1.0`::
 
     transport.can_read(Source(name, remote=RemoteName("registry.example", "app", "1.0")))
-    transport.fetch(source, sink, "linux/amd64")      the manifest for the platform first, then its blobs, several at a
-        sink.has(digest, size)                        time, each from where an earlier pull was cut off:
+    transport.fetch(source, sink, "linux/amd64")      the manifest for the platform first, and its configuration;
+        sink.expect(manifest)                         then the other blobs, several at a time, each from where an
+        sink.has(digest, size)                        earlier pull was cut off:
         sink.resume(begin, digest, size, what=…)      begin(offset) asks the registry for the rest
     -> (FetchedImage((), manifest_digest, digest),)   the core records the name, and the digest it stood for
 
@@ -139,6 +140,14 @@ class ContentSink(ABC):
         ``begin`` may be called again with 0: what was kept from the earlier attempt was damaged. Waits while another
         command takes in the same blob. When reading raises, or the process is killed, what was read so far is kept for
         the next attempt, for about a day.
+        """
+
+    @abstractmethod
+    def expect(self, manifest: bytes) -> None:
+        """Say which image is coming, its configuration being here: layers may be unpacked while others still come.
+
+        No transport has to call it. It is for the thread that called `fetch`, and the manifest is put last all the
+        same. What is wrong with a layer that is unpacked is raised by whichever method takes in a blob then.
         """
 
     @abstractmethod

@@ -80,6 +80,7 @@ class Loader(NamedTuple):
         wanted = platform or machine_platform()
         with self._all_or_nothing(continued=source.remote is not None) as (lease, sink):
             fetched = transport.fetch(source, sink, str(wanted))
+            sink.settle()
             checked = [(self._check(one, wanted), _references(one, source), one.digest) for one in fetched]
             return tuple(self._record(one, names, lease)._replace(digest=digest) for one, names, digest in checked)
 
@@ -137,7 +138,10 @@ class Loader(NamedTuple):
         With ``continued``, what was cut off stays for the next attempt, or until somebody else collects garbage.
         """
         try:
-            with self.content.leases.take() as lease, StoreSink(self.content, lease, self.progress) as sink:
+            with (
+                self.content.leases.take() as lease,
+                StoreSink(self.content, lease, self.progress, self.unpacker) as sink,
+            ):
                 yield lease, sink
         except BaseException as error:
             if continued and isinstance(error, CONTINUED):

@@ -5,14 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import BinaryIO
 
 from engine.contracts.transport import Begin, Blob, ContentSink
 from engine.errors import Unreachable
+from engine.images.arriving import Arriving
 from engine.images.compression import CHUNK, is_compressed, uncompressed
-from engine.images.content import ContentStore, Ingest, full_disk
+from engine.images.content import BlobInfo, ContentStore, Ingest, full_disk
+from engine.images.image import snapshot_name
 from engine.images.leases import Lease
 from engine.images.progress import Progress, silent
+from engine.images.unpacking import Unpacker
+from engine.spec.descriptor import read_manifest
+from engine.spec.image import chain_ids, read_config
 
 CONTINUED = (Unreachable, KeyboardInterrupt)
 """Errors after which the same command may go on from where it was."""
@@ -21,11 +27,16 @@ CONTINUED = (Unreachable, KeyboardInterrupt)
 class StoreSink(ContentSink):
     """A sink over a content store. Use as a context manager: it closes the anonymous files it made.
 
+    With an ``unpacker``, the layers of the image that it is told of (`expect`) are unpacked as they come.
     After an error that is not one of `CONTINUED`, nothing of what `resume` began is kept.
     """
 
-    def __init__(self, store: ContentStore, lease: Lease, progress: Progress = silent) -> None:
+    def __init__(
+        self, store: ContentStore, lease: Lease, progress: Progress = silent, unpacker: Unpacker | None = None
+    ) -> None:
         self._store = store
+        self._unpacker = unpacker
+        self._arriving: Arriving | None = None
         self._lease = lease
         self._progress = progress
         self._open = ExitStack()
@@ -35,6 +46,8 @@ class StoreSink(ContentSink):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._arriving is not None:
+            self._arriving.stop()
         self._open.close()
         if kind is not None and not issubclass(kind, CONTINUED):
             for digest in self._begun:
@@ -44,7 +57,27 @@ class StoreSink(ContentSink):
         """Return whether the blob is here, its content verified; the lease keeps it."""
         self._lease.protect(digest)
         found = self._store.info(digest)
-        return found is not None and found.size == size and self._store.verify(digest)
+        here = found is not None and found.size == size and self._store.verify(digest)
+        if here:
+            self._arrived(digest)
+        return here
+
+    def expect(self, manifest: bytes) -> None:
+        """Begin to unpack the image's layers as they come; see `ContentSink.expect`."""
+        if self._unpacker is None or self._arriving is not None:
+            return
+        read = read_manifest(manifest, "the manifest")
+        config = read_config(self._store.read(read.config.digest), f"the configuration {read.config.digest}")
+        if len(read.layers) != len(config.diff_ids):
+            return  # the loader refuses it, when all is here
+        self._lease.protect(*map(snapshot_name, chain_ids(config.diff_ids)))
+        unpack = partial(self._unpacker.unpack_layer, read.layers, config.diff_ids)
+        self._arriving = Arriving([layer.digest for layer in read.layers], unpack)
+
+    def settle(self) -> None:
+        """Wait until what came is unpacked. Raises as `engine.images.unpacking.Unpacker.unpack` does."""
+        if self._arriving is not None:
+            self._arriving.finish()
 
     def put(
         self, read: Callable[[int], bytes], *, digest: str | None = None, size: int | None = None, what: str = "a blob"
@@ -53,7 +86,7 @@ class StoreSink(ContentSink):
         with full_disk(f"to keep {what}"), self._store.ingest() as ingest:
             self._fill(ingest, read, size, what)
             self._lease.protect(ingest.digest)
-            return Blob(*ingest.commit(digest=digest, size=size, what=what))
+            return self._kept(ingest.commit(digest=digest, size=size, what=what))
 
     def resume(self, begin: Begin, digest: str, size: int, *, what: str) -> Blob:
         """Take in a blob from where it was cut off; see `ContentSink.resume`."""
@@ -69,10 +102,20 @@ class StoreSink(ContentSink):
                 ingest.restart()
                 self._fill(ingest, begin(0), size, what)
             self._lease.protect(digest)
-            return Blob(*ingest.commit(digest=digest, size=size, what=what))
+            return self._kept(ingest.commit(digest=digest, size=size, what=what))
+
+    def _kept(self, blob: BlobInfo) -> Blob:
+        self._arrived(blob.digest)
+        return Blob(*blob)
+
+    def _arrived(self, digest: str) -> None:
+        if self._arriving is not None:
+            self._arriving.arrived(digest)
 
     def _fill(self, ingest: Ingest, read: Callable[[int], bytes], size: int | None, what: str) -> None:
         while chunk := read(CHUNK):
+            if self._arriving is not None:
+                self._arriving.check()
             ingest.write(chunk)
             self._progress(what, ingest.size, size or 0)
             if size is not None and ingest.size > size:

@@ -64,7 +64,10 @@ class Store:
 
     def _open(self, path: Path, *, reading: bool) -> None:
         name, uri = (_to_read(path), True) if reading else (str(path), False)
-        self.connection = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
+        # Another thread has it for a while (`engine.images.arriving`), and never two at a time.
+        self.connection = sqlite3.connect(
+            name, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri, check_same_thread=False
+        )
         try:
             self._prepare(reading=reading)
         except BaseException:

@@ -86,6 +86,10 @@ class Blobs(ContentSink, Content):
         """Take in a blob from its beginning: nothing was cut off."""
         return self.put(begin(0), digest=digest, size=size, what=what)
 
+    def expect(self, manifest: bytes) -> None:
+        """See that the configuration came first."""
+        self.read(read_manifest(manifest, "the manifest").config.digest)
+
     def seekable(self, file: BinaryIO, what: str) -> BinaryIO:
         """Return the file in memory."""
         return BytesIO(file.read())

@@ -27,6 +27,7 @@ def pull(client: Client, name: RemoteName, sink: ContentSink, platform: Platform
     config = _config(client, name, manifest.config)
     _check_platform(config, manifest, name, platform)
     sink.put(BytesIO(config).read, digest=manifest.config.digest, size=len(config), what="the configuration")
+    sink.expect(document.data)
     numbered = {layer.digest: (number, layer) for number, layer in reversed(list(enumerate(manifest.layers, 1)))}
     deeds = [
         partial(_layer, client, name.path, layer, f"layer {number} of {len(manifest.layers)} ({layer.digest})", sink)
