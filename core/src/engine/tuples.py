@@ -5,6 +5,8 @@ annotation, looks at it and forgets it, and then compiles a constructor: 0.1 ms 
 ``engine run`` would do, and the shim would keep what that needs. Here a class body's own annotations are its fields,
 and all classes share one constructor. To type checkers it is typing's, and tests compare the two.
 
+With `TYPE_CHECKING` and `Protocol` it is all that lean modules need of typing while they run.
+
 The lowest of all layers; lean: it imports nothing but what the interpreter has loaded.
 """
 
@@ -14,8 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
-    from typing import NamedTuple as NamedTuple  # noqa: PLC0414  # it is what others import from here
+    from typing import NamedTuple as NamedTuple  # noqa: PLC0414  # they are what others import from here
+    from typing import Protocol as Protocol  # noqa: PLC0414
 else:
+    Protocol = object
+
     from _collections import _tuplegetter
 
     class _Making(type):

@@ -25,14 +25,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Protocol, TypeVar
 
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias, TypeVar
+
+    A = TypeVar("A")
 
 Slots = dict[str, int]
 """Late-bound descriptors and pids by name. Each process has its own: descriptors are copied by the clone."""
 
-Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
+Plain: TypeAlias = "bool | int | float | str | list[Any] | dict[str, Any] | None"
 """What JSON can hold."""
 
 
@@ -82,8 +86,6 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {}
 """Every registered action class by name. Closed in the core; a runtime's stage may add unjournalled ones."""
-
-A = TypeVar("A")
 
 
 def action(call: str, *, journalled: bool = False) -> Callable[[type[A]], type[A]]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from engine.actions.base import Slots, action
 from engine.linux import mounts, namespaces, paths
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import socket

@@ -20,12 +20,13 @@ then but what the journal names::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.actions.base import Slots, Step, from_plain, to_plain
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from engine.spec.runtime import Process
 
 

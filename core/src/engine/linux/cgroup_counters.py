@@ -8,9 +8,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from engine.linux.cgroups import Group, parse_flat_keyed, parse_nested_keyed, read_value
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _NO_LIMIT_V1 = 2**62
 """v1 shows "no memory limit" as the largest multiple of a page below 2^63."""

@@ -12,10 +12,12 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from engine.linux.hierarchies import Hierarchies, Hierarchy, discover
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "Group", "Hierarchies", "Hierarchy", "discover", "freeze", "frozen", "join", "kill", "parse_flat_keyed",

@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from engine.errors import ImageError, InvalidInput
 from engine.linux import paths
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_ID = (1 << 31) - 1
 """The largest id that can be asked for, as in Docker."""

@@ -10,11 +10,13 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
 
 from engine.linux.cloning import clone3
 from engine.linux.syscalls import check, function
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 CLONE_NEWTIME = 0x80
 CLONE_NEWNS = 0x20000

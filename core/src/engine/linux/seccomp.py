@@ -12,10 +12,13 @@ import errno
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from engine.errors import InvalidInput, Unsupported
 from engine.linux.syscalls import MACHINE, check, system_call
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 FILTER_FLAG_TSYNC = 0x1
 FILTER_FLAG_LOG = 0x2

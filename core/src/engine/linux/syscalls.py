@@ -12,9 +12,9 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from engine.linux.explanations import explain
+from engine.tuples import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any

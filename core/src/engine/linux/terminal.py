@@ -6,7 +6,11 @@ import fcntl
 import os
 import struct
 import termios
-from typing import Any
+
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 _SIZE = struct.Struct("=4H")
 _UNLOCK = struct.pack("=i", 0)
@@ -14,7 +18,7 @@ _TIOCGPTN = 0x80045430
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
 
-Attributes = list[Any]
+Attributes: TypeAlias = "list[Any]"
 """What termios.tcgetattr returns, to be given back to :func:`restore`."""
 
 

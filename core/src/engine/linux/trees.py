@@ -12,9 +12,9 @@ import fcntl
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
 
 from engine.linux.paths import RESOLVE_BENEATH, RESOLVE_NO_XDEV, openat2
+from engine.tuples import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

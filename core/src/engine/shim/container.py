@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Sequence
 from time import CLOCK_MONOTONIC_RAW, clock_gettime, time_ns
-from typing import TYPE_CHECKING, Any
 
 from engine.actions import execute as steps
 from engine.actions.base import Phase, Slots, from_plain, of_phase
@@ -24,8 +23,11 @@ from engine.shim.plan import Plan
 from engine.shim.process import Kept
 from engine.shim.protocol import Exit
 from engine.spec.restart_policy import delay_after
+from engine.tuples import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from engine.shim.health import Checks
 
 _KILL_DEADLINE = 10.0

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING
 
 from engine.contracts.observer import Topic
 from engine.linux import cgroups, processes
@@ -20,7 +19,7 @@ from engine.shim import probe, records, verdict
 from engine.shim.loop import READ
 from engine.shim.notes import note
 from engine.shim.verdict import Health, Result, Settings, judge
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from engine.shim.container import Container

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from engine.linux import namespaces
 from engine.shim import desired
@@ -24,7 +23,10 @@ from engine.shim.connection import Connection
 from engine.shim.container import Container
 from engine.shim.loop import Loop
 from engine.shim.notes import note
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _PATIENCE = 10.0
 """Seconds beyond the back-off that a client, which was there at the end, may take to read what it was sent."""

@@ -6,9 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from time import time_ns
-from typing import Any
 
 from engine.shim.notes import note
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Log:

@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from engine.actions import execute
 from engine.actions.task import Stage, Task, preserved
@@ -29,6 +28,10 @@ from engine.shim.notes import report, told
 from engine.shim.plan import Plan
 from engine.shim.protocol import Exit
 from engine.shim.server import Server
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main() -> None:

@@ -12,14 +12,16 @@ import os
 import select
 import signal
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, NoReturn
 
 from engine.actions.task import Executed, Streams
 from engine.errors import EngineError
 from engine.linux import cgroups, processes
 from engine.shim import streams
+from engine.tuples import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from engine.linux.cgroups import Group
     from engine.shim.container import Container
     from engine.shim.verdict import Settings

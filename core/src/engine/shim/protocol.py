@@ -27,10 +27,12 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from engine.errors import EngineError
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, CONTROL, STDIN_WAIT, STDIN_GO = range(11)
 HEADER = 5

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 from errno import errorcode
-from typing import Any
 
 from engine.errors import EngineError, StateError
 from engine.linux import processes
@@ -20,7 +19,10 @@ from engine.linux.cgroups import Group
 from engine.linux.processes import Identity
 from engine.shim.protocol import Exit
 from engine.spec.restart_policy import RestartPolicy
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 RESTARTING = "restarting"
 

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from engine.contracts.observer import Topic
 from engine.errors import Conflict, StateError
@@ -16,6 +15,10 @@ from engine.shim.container import Container
 from engine.shim.loop import READ, Loop
 from engine.shim.notes import note, told
 from engine.shim.process import Kept
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 _BREATH = 0.2
 """Seconds until clients are let in again, where there was no room for one."""
@@ -134,7 +137,7 @@ class Server:
         connection.on_frame = lambda *_: None
 
 
-_Handler = Callable[[Server, Connection, dict[str, Any]], None]
+_Handler: TypeAlias = "Callable[[Server, Connection, dict[str, Any]], None]"
 _HANDLERS: dict[str, _Handler] = {
     "attach": Server._attach,
     "exec": Server._exec,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
 
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 RECORD = "health"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from engine.actions.base import Slots, Step
 from engine.actions.task import Created, Executed, Streams, Task
+from engine.tuples import TYPE_CHECKING
 from engine_runtime_native.stage import launch, vocabulary
 from engine_runtime_native.stage.channel import Channel
 

@@ -11,10 +11,12 @@ import fcntl
 import json
 import os
 import socket
-from typing import Any
 
 from engine.errors import EngineError, from_plain
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _GO = b"go"
 _LARGEST = 1 << 16

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 from engine.actions.base import Phase, Slots, Step, kind_of, of_phase
 from engine.actions.execute import failure, mark, now, take_marks, trace_again
 from engine.actions.task import Streams, Task
 from engine.errors import EngineError, KernelError
 from engine.linux import namespaces, processes
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
 from engine_runtime_native.stage import cgroups, command, identity, root, seal
 from engine_runtime_native.stage.channel import Channel
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from engine.spec.runtime import Process
 
 _FAILED = 125

@@ -7,10 +7,13 @@ import os
 import stat
 import struct
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from engine.errors import CommandNotFound, CommandNotRunnable, EngineError
 from engine.linux.syscalls import explain
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Searched when the environment has no PATH, as other engines do."""

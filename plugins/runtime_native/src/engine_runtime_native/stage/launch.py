@@ -11,7 +11,6 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 from engine.actions import execute as steps_of
 from engine.actions.base import Phase, Slots, Step, of_phase
@@ -20,12 +19,14 @@ from engine.errors import EngineError, KernelError
 from engine.linux import namespaces, processes
 from engine.linux.advice import advise
 from engine.linux.syscalls import explain
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
 from engine_runtime_native.stage import child, root, seal
 from engine_runtime_native.stage.channel import Channel, Cloned
 from engine_runtime_native.stage.streams import share
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from engine.spec.runtime import Process
 
 _PATIENCE = 60.0

@@ -12,9 +12,12 @@ import gc
 import os
 import sys
 from collections.abc import Iterable
-from typing import NoReturn
 
 from engine.linux import processes
+from engine.tuples import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _KEPT: list[object] = []
 """What was closed, kept: freeing it would copy every page it lies on, 0.4 ms in a process that shares them all."""

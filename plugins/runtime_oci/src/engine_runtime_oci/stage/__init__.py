@@ -15,19 +15,20 @@ import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from engine.actions.base import Slots, Step
 from engine.actions.task import Created, Executed, Streams, Task, preserved
 from engine.errors import KernelError, Unsupported
 from engine.linux import processes
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
 from engine_runtime_oci.stage import completion, failures, guard, strays
 from engine_runtime_oci.stage.console import Console
 from engine_runtime_oci.stage.handover import HandOver
 from engine_runtime_oci.stage.program import PATIENCE, Program, directory_of, forget, prepare, readable
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from engine.spec.runtime import Process
 
 _LOOK_AGAIN = 0.001

@@ -6,13 +6,16 @@ import errno
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from engine.actions.base import Phase, Slots, Step
 from engine.actions.mounts import AttachMount
 from engine.errors import ImageError, KernelError, Unsupported
 from engine.linux import identity, mounts, paths, rlimits
+from engine.tuples import TYPE_CHECKING
 from engine_runtime_oci.stage.handover import HandOver
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _FILES = "RLIMIT_NOFILE"
 _OWN = ("proc", "sys", "dev")

@@ -6,10 +6,13 @@ import os
 import select
 import socket
 from collections.abc import Mapping
-from typing import Any
 
 from engine.linux import processes, terminal
+from engine.tuples import TYPE_CHECKING
 from engine_runtime_oci.stage.program import PATIENCE, Program
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAME = "console.sock"
 

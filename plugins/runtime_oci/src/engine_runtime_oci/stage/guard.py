@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import select
 import signal
-from typing import NoReturn
 
 from engine.linux import processes
-from engine.tuples import NamedTuple
+from engine.tuples import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class Guard(NamedTuple):
