@@ -15,7 +15,6 @@ import os
 from engine.actions.base import Step, from_plain, to_plain
 from engine.errors import StateError
 
-
 _NAME = "journal"
 
 
