@@ -11,21 +11,24 @@ from typing import Any
 
 import pytest
 
+from engine.linux import hierarchies
+from engine.spec.cgroup_v2 import weight_of_shares
 from engine.testing.disks import loop_device
 from tests.e2e.box import Box, Container, refused
 
 MIB = 1 << 20
+V2 = hierarchies.discover().mode == "v2"
 EACH: list[tuple[list[str], list[str], str, object, str]] = [
     (["--memory", "64m"], ["--memory", "128m"], "memory.limit", 128 * MIB, str(128 * MIB)),
     ([], ["-m", "96m"], "memory.limit", 96 * MIB, str(96 * MIB)),
     (["--cpus", "0.25"], ["--cpus", "0.5"], "cpu.quota", 50000, "50000"),
-    (["--cpu-shares", "512"], ["--cpu-shares", "256"], "cpu.shares", 256, "256"),
+    (["--cpu-shares", "512"], ["--cpu-shares", "256"], "cpu.shares", 256, str(weight_of_shares(256)) if V2 else "256"),
     ([], ["--cpuset-cpus", "0"], "cpu.cpus", "0", "0"),
     (["--pids-limit", "50"], ["--pids-limit", "33"], "pids.limit", 33, "33"),
     ([], ["--memory-reservation", "16m"], "memory.reservation", 16 * MIB, str(16 * MIB)),
     (["--cpu-quota", "20000"], ["--cpu-quota", "30000"], "cpu.quota", 30000, "30000"),
     ([], ["--cpu-period", "50000", "--cpu-quota", "9000"], "cpu.quota", 9000, "9000"),
-    ([], ["--cpu-rt-runtime", "7000"], "cpu.realtimeRuntime", 7000, "7000"),
+    *([] if V2 else [([], ["--cpu-rt-runtime", "7000"], "cpu.realtimeRuntime", 7000, "7000")]),
     ([], ["--cgroup-conf", "cgroup.max.depth=3"], "unified.cgroup.max.depth", "3", "3"),
 ]
 
