@@ -117,6 +117,25 @@ def test_clocks_of_a_time_namespace(in_child: InChild) -> None:
     assert 5000 <= in_child(body) < 5100
 
 
+def test_a_process_alone_enters_its_own_time_namespace_where_no_execve_does(
+    in_child: InChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(namespaces, "kernel_release", lambda: (6, 1))
+
+    def body() -> float:
+        namespaces.unshare(namespaces.CLONE_NEWTIME)
+        namespaces.set_time_offsets(monotonic=0, boottime=5000 * 10**9)
+        own = namespaces.own_time_namespace()
+        assert own is not None
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
+        namespaces.setns(own, namespaces.CLONE_NEWTIME)
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - before
+
+    assert 5000 <= in_child(body) < 5100
+    monkeypatch.setattr(namespaces, "kernel_release", lambda: (6, 2))
+    assert namespaces.own_time_namespace() is None
+
+
 def test_loopback_answers(in_child: InChild) -> None:
     def body() -> bytes:
         namespaces.unshare(namespaces.CLONE_NEWNET)

@@ -77,7 +77,7 @@ class WriteIdMaps(NamedTuple):
 
 @action("time offsets")
 class SetTimeOffsets(NamedTuple):
-    """Shift the clocks of the time namespace that the caller made with unshare(2) and enters by its execve.
+    """Shift the clocks of the time namespace that the caller made with unshare(2) and enters last, by its execve.
 
     Nanoseconds added to the host's clocks (time_namespaces(7)). CHILD_BEFORE_PIVOT, with CAP_SYS_TIME there.
     """

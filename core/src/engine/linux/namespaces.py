@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable, Sequence
 
 from engine.linux.cloning import clone3
-from engine.linux.syscalls import check, function
+from engine.linux.syscalls import check, function, kernel_release
 from engine.tuples import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _IFF_UP = 0x1
 _IFREQ = struct.Struct("16sh22x")
 _SECOND = 1_000_000_000
+_TIME_BY_EXECVE = (6, 2)
+"""The kernel from which on an execve enters the time namespace that its caller made."""
 
 
 def unshare(flags: int) -> None:
@@ -155,11 +157,18 @@ def set_time_offsets(monotonic: int, boottime: int) -> None:
 
     After ``unshare(CLONE_NEWTIME)`` and before something is in it: then the offsets are fixed (EACCES). So clone3 with
     CLONE_NEWTIME makes a namespace that cannot have any. ERANGE for a clock that would be negative. An execve enters it
-    since Linux 6.1. time_namespaces(7).
+    since Linux 6.2; before, `own_time_namespace` gives what setns(2) takes. time_namespaces(7).
     """
     rows = (("monotonic", *divmod(monotonic, _SECOND)), ("boottime", *divmod(boottime, _SECOND)))
     content = "".join(f"{clock} {seconds} {nanoseconds}\n" for clock, seconds, nanoseconds in rows)
     _write("/proc/self/timens_offsets", content.encode())
+
+
+def own_time_namespace() -> int | None:
+    """Return a descriptor of the time namespace that the caller made and is not in; None where an execve enters it."""
+    if kernel_release() >= _TIME_BY_EXECVE:
+        return None
+    return os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def loopback_up() -> None:

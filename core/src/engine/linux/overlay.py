@@ -14,15 +14,10 @@ from collections.abc import Mapping, Sequence
 
 from engine.linux import mounts
 from engine.linux.paths import fd_path
+from engine.linux.syscalls import kernel_release
 
 _VALUE_LIMIT = 255
 _PAGE_LIMIT = 4095
-
-
-def kernel_release() -> tuple[int, int]:
-    """Return the running kernel's version, major and minor."""
-    major, minor = os.uname().release.split(".", 2)[:2]
-    return int(major), int("".join(digit for digit in minor if digit.isdigit()))
 
 
 def new_overlay(

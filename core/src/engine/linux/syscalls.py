@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     CType = type[ctypes._SimpleCData[Any]] | type[ctypes._Pointer[Any]] | type[ctypes.Array[Any]]
 
-__all__ = ["NUMBERS", "check", "encode", "explain", "function", "libc", "prctl", "syscall", "system_call"]
+__all__ = [
+    "NUMBERS", "check", "encode", "explain", "function", "kernel_release", "libc", "prctl", "syscall", "system_call",
+]  # fmt: skip
 
 libc = ctypes.CDLL(None, use_errno=True)
 """The C library; the GIL is released around each call."""
@@ -49,6 +51,12 @@ _IS_64_BIT = ctypes.sizeof(ctypes.c_void_p) == 8
 NUMBERS: dict[str, int] = _EVERYWHERE | (_BY_MACHINE.get(MACHINE, {}) if _IS_64_BIT else {})
 """System call name to number on this machine (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic)."""
 _UNKNOWN = -1
+
+
+def kernel_release() -> tuple[int, int]:
+    """Return the running kernel's version, major and minor: for what cannot be tried."""
+    major, minor = os.uname().release.split(".", 2)[:2]
+    return int(major), int("".join(digit for digit in minor if digit.isdigit()))
 
 
 def function(name: str, *argtypes: CType, keep_gil: bool = False) -> Callable[..., int]:

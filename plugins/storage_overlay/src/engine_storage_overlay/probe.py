@@ -10,8 +10,8 @@ from pathlib import Path
 from engine.contracts.common import Probe
 from engine.contracts.snapshots import SnapshotStore
 from engine.linux import mountinfo, mounts, namespaces, processes
-from engine.linux.overlay import kernel_release, new_overlay
-from engine.linux.syscalls import explain
+from engine.linux.overlay import new_overlay
+from engine.linux.syscalls import explain, kernel_release
 from engine_storage_overlay.options import OverlayOptions
 
 _PREFERENCE = 80

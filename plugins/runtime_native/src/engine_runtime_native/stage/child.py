@@ -101,11 +101,12 @@ def _init(task: Task, streams: Streams, slots: Slots, channel: Channel) -> None:
     _enter_namespaces(task, steps, slots)
     mark(-1, began, "make and join the namespaces that need their maker to be in its cgroup")
     _run(steps[len(entering) :], slots)
+    time = namespaces.own_time_namespace() if "time" in task.unshare else None
     processes.set_dumpable(False)
     began = now()
     root.pivot(slots["rootfs"])
     mark(-1, began, "make it the root, and let go of the host's")
-    _become(task.process, task.steps, user, slots, channel)
+    _become(task.process, task.steps, user, slots, channel, time)
 
 
 def _exec(
@@ -139,11 +140,26 @@ def _join(entry: Entry) -> None:
         processes.set_dumpable(False)
 
 
-def _become(process: Process, steps: Sequence[Step], user: identity.Resolved, slots: Slots, channel: Channel) -> None:
-    """Run the last steps, inside the container's root, and execute the command."""
+def _become(
+    process: Process,
+    steps: Sequence[Step],
+    user: identity.Resolved,
+    slots: Slots,
+    channel: Channel,
+    time: int | None = None,
+) -> None:
+    """Run the last steps, inside the container's root, and execute the command.
+
+    ``time`` is a time namespace that no execve will enter. While rights to enter it are left is before the last steps,
+    which a trace does not tell of then: its clock is another.
+    """
+    marks = None
+    if time is not None:
+        marks = take_marks()
+        namespaces.setns(time, namespaces.CLONE_NEWTIME)
     _run(identity.settled(of_phase(steps, Phase.CHILD_AFTER_PIVOT), user), slots)
     environment = identity.environment(process.get("env", []), user)
-    channel.say("executing", take_marks())
+    channel.say("executing", take_marks() if marks is None else marks)
     command.execute(process["args"], environment)
 
 
