@@ -61,39 +61,16 @@ def make_plan(
         spec["process"]["preservedDescriptors"] = passed.descriptors
         spec["process"]["env"] = merge_env(spec["process"]["env"], passed.environment)
     options = RunOptions.from_plain(record.options)
-    directory = engine.layout.container(record.id)
     runtime = engine.runtime(record.runtime)
-    namespaces = plan_namespaces(engine, options, spec.get("hostname", ""), record.id_map)
+    log = engine.log(record.log, options.log_opts)
     resources = spec["linux"]["resources"]
     cgroup = engine.cgroup(record.cgroup).plan(record.id, resources, parent=options.cgroup_parent)
-    arguments = dict(runtime.arguments())
-    if runtime.manages_cgroup:
-        spec["linux"]["cgroupsPath"] = cgroup.oci_path
-        arguments["systemd_cgroup"] = cgroup.oci_systemd
-    steps = [
-        _rootfs_step(record, mounts, f"{directory}/rootfs"),
-        *grouping.steps(runtime, cgroup),
-        *([] if runtime.manages_namespaces else namespaces.steps),
-        *runtime.plan(spec, namespaces),
-        *joining.shared_memory(engine, options),
-    ]
-    log = engine.log(record.log, options.log_opts)
-    task = Task(
-        id=record.id,
-        bundle=str(directory),
-        clone=namespaces.clone,
-        unshare=namespaces.unshare,
-        joins=namespaces.joins,
-        steps=tuple(steps),
-        process=spec["process"],
-        arguments=arguments,
-    )
     plan = Plan(
-        directory=str(directory),
+        directory=str(engine.layout.container(record.id)),
         state=str(engine.layout.container_state(record.id)),
         stage=runtime.stage,
         paths=paths(("runtime", record.runtime), ("log", record.log)),
-        task=task,
+        task=_task(engine, record, options, spec, mounts, cgroup),
         group=cgroup.group,
         unit=cgroup.unit is not None and not runtime.manages_cgroup,
         sink=(log.sink, log.sink_arguments()) if log.sink else None,
@@ -112,6 +89,36 @@ def make_plan(
         attributes=attributes_of(record),
     )
     return plan, cgroup
+
+
+def _task(
+    engine: Engine, record: Record, options: RunOptions, spec: Spec, mounts: Sequence[Mount], cgroup: CgroupPlan
+) -> Task:
+    """Return what the runtime's stage works with: every driver's steps in their order, and the process."""
+    directory = engine.layout.container(record.id)
+    runtime = engine.runtime(record.runtime)
+    namespaces = plan_namespaces(engine, options, spec.get("hostname", ""), record.id_map)
+    arguments = dict(runtime.arguments())
+    if runtime.manages_cgroup:
+        spec["linux"]["cgroupsPath"] = cgroup.oci_path
+        arguments["systemd_cgroup"] = cgroup.oci_systemd
+    steps = (
+        _rootfs_step(record, mounts, f"{directory}/rootfs"),
+        *grouping.steps(runtime, cgroup),
+        *(() if runtime.manages_namespaces else namespaces.steps),
+        *runtime.plan(spec, namespaces),
+        *joining.shared_memory(engine, options),
+    )
+    return Task(
+        id=record.id,
+        bundle=str(directory),
+        clone=namespaces.clone,
+        unshare=namespaces.unshare,
+        joins=namespaces.joins,
+        steps=steps,
+        process=spec["process"],
+        arguments=arguments,
+    )
 
 
 def _health(engine: Engine, record: Record, spec: Spec) -> dict[str, Any] | None:
