@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -59,6 +61,23 @@ def test_killed_before_every_deed(engine_root: EngineRoot, command: tuple[str, .
         except AssertionError as error:
             pytest.fail(f"{victim} killed at {point} (it died: {died}): {error}")
     assert deaths >= len(points[share::2]) * 2 // 3, "the signal was rarely delivered: this test saw next to nothing"
+
+
+def test_what_was_to_be_removed_is_when_its_recovery_was_killed_too(engine_root: EngineRoot) -> None:
+    started = engine_root.run("run", "-d", "--rm", "--name", "victim", "host:", "sleep", "60")
+    assert started.returncode == 0, started.stderr
+    state = engine_root.state / "containers" / started.stdout.strip()
+    os.kill(json.loads(engine_root.run("inspect", "victim").stdout)[0]["State"]["ShimPid"], signal.SIGKILL)
+    command = engine_root.command("container", "prune", "--force")
+    inject = ["-o", "/dev/null", "-P", str(state), "-e", "trace=rmdir", "-e", "inject=rmdir:signal=KILL:when=1"]
+    done = subprocess.run(
+        ["strace", *inject, *command], env=engine_root.environment, capture_output=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode in (-9, 137), (done.returncode, done.stderr)
+    assert os.listdir(state) == []
+    check_next_command(engine_root)
+    check_events(engine_root)
+    assert (listed(engine_root), state.exists()) == ([], False)
 
 
 def prepare(engine: EngineRoot, command: tuple[str, ...]) -> None:

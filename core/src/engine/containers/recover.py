@@ -75,11 +75,11 @@ def undo_run(engine: Engine, container_id: str) -> None:
             _record_unknown_end(engine, container_id)
         if ran and record is not None:
             tell_missed_end(engine, record, status.of(engine.layout, record).exit or status.UNKNOWN_END)
-        records.remove_state(state_fd, str(path))
+            if record.options.get("rm"):
+                erase.ended(engine, record)
+        records.remove_state(state_fd, str(path))  # last: by it the next command finds what is still to be done
     finally:
         os.close(state_fd)
-    if record is not None and ran and record.options.get("rm"):
-        erase.ended(engine, record)
 
 
 def clear_state(engine: Engine, container_id: str) -> None:
