@@ -161,16 +161,18 @@ def test_a_running_container_stands_still_meanwhile_and_goes_on(own_box: Box) ->
         assert box.sh("echo goes on") == "goes on\n"
 
 
-def test_a_container_stands_still_until_the_commit_ends_or_is_killed(own_box: Box) -> None:
+@pytest.mark.parametrize("flags", [["--pause"], ["-p=false"], ["--pause=false"]], ids=" ".join)
+def test_a_container_stands_still_until_the_commit_ends_or_is_killed(own_box: Box, flags: list[str]) -> None:
+    """Unless it is not to."""
     with own_box.container(script="while :; do usleep 10000; echo >>/ticks; done") as container:
         container.sh("dd if=/dev/zero of=/big bs=1M count=300 2>/dev/null")
         ticks, ingest = Path(f"/proc/{container.pid}/root/ticks"), own_box.root.root / "content" / "ingest"
-        command = own_box.root.popen("commit", container.name)
+        command = own_box.root.popen("commit", *flags, container.name)
         until(lambda: any(file.stat().st_size for file in ingest.iterdir()), "the layer is being written")
         command.send_signal(signal.SIGSTOP)
         before = ticks.stat().st_size
         time.sleep(0.3)
-        assert ticks.stat().st_size == before
+        assert (ticks.stat().st_size == before) is (flags == ["--pause"])
         command.kill()
         command.wait()
         until(lambda: ticks.stat().st_size > before, "the container goes on")

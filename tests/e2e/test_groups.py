@@ -110,5 +110,12 @@ def test_processes_as_ps_shows_them(box: Box) -> None:
         assert str(container.pid) in {
             line.split()[1] for line in box.done("top", container.name, "aux").stdout.splitlines()
         }
-        refused(box("top", container.name, "-o", "comm"), "no process IDs")
+        commands = ["COMMAND", "sleep", "sleep"]
+        assert sorted(box.done("top", container.name, "-o", "comm").stdout.split()) == commands
+        for options in (["-o", "args,pid"], ["-C", "sleep", "-o", "args,pid"]):
+            heading, *lines = box.done("top", container.name, *options).stdout.splitlines()
+            assert heading.split() == ["COMMAND", "PID"]
+            shown = {line.split()[1]: int(line.split()[2]) for line in lines}
+            assert (len(lines), set(shown), shown["600"]) == (2, {"600", "601"}, container.pid), lines
+        assert len(box.done("top", container.name, "-C", "sleep", "-f").stdout.splitlines()) == 3
         refused(box("top", container.name, "--bogus"), "--bogus")

@@ -69,6 +69,24 @@ def test_push_says_what_docker_says_and_skopeo_reads_it(own_box: Box, registry: 
     assert own_box.done("run", "--rm", "copied:1", "cat", "/file").stdout == "one more layer\n"
 
 
+def test_layers_are_compressed_when_they_are_first_pushed(own_box: Box, registry: Registry) -> None:
+    """And then the same ever after; the image keeps its ID, its files, and in other registries its digest."""
+    name, other = (f"{registry.domain}/{own_box.root.mark}/{last}" for last in ("packed:1", "twice:1"))
+    with own_box.to_be_removed() as container:
+        own_box.done("run", "--name", container, BUSYBOX, "sh", "-c", "dd if=/dev/zero of=/zeros bs=1M count=20")
+        identity = own_box.done("commit", container, name).stdout
+    pushed = own_box.done("push", name).stdout
+    own_box.done("tag", name, other)
+    assert own_box.done("push", other).stdout == pushed
+    inspected = own_box.done("image", "inspect", "--format", "{{.Id}} {{.Size}}", name).stdout.split()
+    assert (inspected[0], int(inspected[1]) < 10 << 20) == (identity.strip(), True)
+    assert own_box.done("run", "--rm", name, "wc", "-c", "/zeros").stdout.split()[0] == str(20 << 20)
+    own_box.done("rmi", name, other)
+    own_box.done("pull", name)
+    assert own_box.done("image", "inspect", "--format", "{{.Id}}", name).stdout == identity
+    assert own_box.done("push", name).stdout == pushed
+
+
 def test_run_brings_what_is_missing(own_box: Box, name: str) -> None:
     done = own_box("run", "--rm", name, "echo", "hello")
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")

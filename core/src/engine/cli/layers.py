@@ -27,9 +27,10 @@ def commit(
     change: Annotated[
         list[str] | None, typer.Option("--change", "-c", metavar="LINE", help="A Dockerfile's line, as 'CMD [\"sh\"]'")
     ] = None,
+    pause: Annotated[bool, typer.Option("--pause", "-p", help="Let it stand still meanwhile; =false: do not")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress")] = False,
 ) -> None:
-    """Make an image of a container: its image, and what it changed. It stands still meanwhile. Prints the image's ID.
+    """Make an image of a container: its image, and what it changed. Prints the image's ID.
 
     \b
     engine commit -m 'with my tools' -c 'CMD ["bash"]' work tools:1
@@ -38,8 +39,9 @@ def commit(
 
     with open_engine(ctx) as engine, Progress(quiet=quiet) as progress:
         made = make(
-            engine, container, name, changes=tuple(change or ()), author=author, message=message, progress=progress
-        )
+            engine, container, name, changes=tuple(change or ()), author=author, message=message, pause=pause,
+            progress=progress,
+        )  # fmt: skip
     write(made)
 
 

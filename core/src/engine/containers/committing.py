@@ -33,9 +33,11 @@ def commit(
     changes: Sequence[str] = (),
     author: str = "",
     message: str = "",
+    pause: bool = True,
     progress: Progress = silent,
 ) -> str:
-    """Make an image of a container and return its ID. A running container stands still meanwhile.
+    """Make an image of a container and return its ID. A running container stands still meanwhile, unless ``pause`` is
+    false: then files that it writes meanwhile may be in the image half written.
 
     The image's configuration is what the container was run with (command, environment, user, directory, labels) and
     then ``changes``, instructions of a Dockerfile. What is in the container's mounts is not in the image. Raises
@@ -51,7 +53,7 @@ def commit(
         author=author,
         comment=message,
     )
-    with rootfs.bare(engine, record) as root, standstill.still(engine, record):
+    with rootfs.bare(engine, record) as root, standstill.still(engine, record, wanted=pause):
         found = reading.changes(engine, record.id)
         made = engine.library.commit(base, layer(root.fd, found, ids=root.ids), config, step, name, progress)
     return made.image.id

@@ -17,8 +17,8 @@ from engine.metadata.containers import Record
 
 
 @contextmanager
-def still(engine: Engine, record: Record) -> Iterator[None]:
-    """Freeze the container's cgroup for the body, if it runs and is not frozen already.
+def still(engine: Engine, record: Record, *, wanted: bool = True) -> Iterator[None]:
+    """Freeze the container's cgroup for the body, if it runs and is not frozen already, and if that is ``wanted``.
 
     A forked child thaws it: it waits for the end of a pipe, which comes with the end of the body or of this process.
     A cgroup driver that cannot freeze leaves the container running. Raises `EngineError` when a process cannot be
@@ -26,7 +26,13 @@ def still(engine: Engine, record: Record) -> Iterator[None]:
     """
     group = groups.of(engine.layout, record.id)
     freezes = Capability.FREEZE in engine.cgroup(record.cgroup).capabilities
-    if group is None or not freezes or not status.of(engine.layout, record).running or cgroups.frozen(group):
+    if (
+        not wanted
+        or group is None
+        or not freezes
+        or not status.of(engine.layout, record).running
+        or cgroups.frozen(group)
+    ):
         yield
         return
     engine.close()  # a process is forked, which must not have the store open

@@ -12,8 +12,10 @@ from engine.images.content import ContentStore
 from engine.images.image import Image
 from engine.images.leases import Lease
 from engine.images.loading import Loader
+from engine.images.packing import pack
 from engine.images.progress import Progress
 from engine.images.reference import Reference, parse, parse_canonical
+from engine.images.sink import StoreSink
 from engine.images.telling import tell_kept, to_tell
 from engine.metadata import images
 from engine.metadata.images import ImageRow
@@ -79,6 +81,9 @@ def push(loader: Loader, text: str, transports: Sequence[Transport]) -> Pushed:
     source = Source(name.familiar, remote=RemoteName(*name))
     transport = _transport([one for one in transports if Capability.PUSH in one.capabilities], source)
     with loader.content.leases.take() as lease:
+        lease.protect(row.manifest)
+        with StoreSink(loader.content, lease, loader.progress) as sink:
+            row = pack(row, loader.content, loader.connection, sink)
         content = StoreContent(loader.content, lease, loader.progress)
         size = len(content.read(row.manifest))
         digest = transport.push(row.manifest, RemoteName(*name), content, _siblings(name, row))
