@@ -35,7 +35,7 @@ _SEARCH_ITEM = struct.Struct("=QQQII")
 _ROOT_REF = struct.Struct("=QQH")
 """struct btrfs_root_ref: dirid, sequence, name_len; the name follows."""
 _HANDLE = struct.Struct("=QQI")
-"""struct btrfs_fid: objectid, root_objectid, generation (0: any)."""
+"""struct btrfs_fid: objectid, root_objectid, generation."""
 
 _SNAP_CREATE_V2 = _number(_WRITE, 23, 4096)
 _SUBVOL_CREATE_V2 = _number(_WRITE, 24, 4096)
@@ -49,7 +49,8 @@ _QGROUP_LIMIT = _number(_READ, 43, _LIMIT.size)
 
 _SUBVOL_RDONLY = 0x2
 _QGROUP_LIMIT_MAX_EXCL = 0x2
-_ROOT_TREE, _ROOT_REF_KEY, _ROOT_INODE = 1, 156, 256
+_ROOT_TREE, _ROOT_INODE = 1, 256
+_INODE_ITEM_KEY, _ROOT_REF_KEY = 1, 156
 _EVERYTHING = 2**64 - 1
 _SEARCH_ROOM = 65536
 _HANDLE_TYPE = 0x4D
@@ -132,19 +133,26 @@ def _children(fd: int, subvolume: int) -> list[Nested]:
 
 
 def _search_root_refs(fd: int, subvolume: int, start: int) -> list[Nested]:
+    found = []
+    for child, item in _search(fd, _ROOT_TREE, subvolume, _ROOT_REF_KEY, start):
+        directory, _, name_length = _ROOT_REF.unpack_from(item)
+        found.append(Nested(subvolume, directory, item[_ROOT_REF.size : _ROOT_REF.size + name_length], child))
+    return found
+
+
+def _search(fd: int, tree: int, identity: int, kind: int, start: int) -> list[tuple[int, bytes]]:
+    """Return the offsets and contents of a page of items of one kind that a tree keeps of something."""
     buffer = bytearray(_SEARCH.size + _SEARCH_ROOM)
-    key = (_ROOT_TREE, subvolume, subvolume, start, _EVERYTHING, 0, _EVERYTHING, _ROOT_REF_KEY, _ROOT_REF_KEY)
+    key = (tree, identity, identity, start, _EVERYTHING, 0, _EVERYTHING, kind, kind)
     _SEARCH.pack_into(buffer, 0, *key, 2**32 - 1, 0, 0, 0, 0, 0, _SEARCH_ROOM)
     fcntl.ioctl(fd, _TREE_SEARCH_V2, buffer)
     count = _SEARCH.unpack_from(buffer)[9]
     found = []
     at = _SEARCH.size
     for _ in range(count):
-        _, _, child, _, length = _SEARCH_ITEM.unpack_from(buffer, at)
+        _, _, offset, _, length = _SEARCH_ITEM.unpack_from(buffer, at)
         at += _SEARCH_ITEM.size
-        directory, _, name_length = _ROOT_REF.unpack_from(buffer, at)
-        name = bytes(buffer[at + _ROOT_REF.size : at + _ROOT_REF.size + name_length])
-        found.append(Nested(subvolume, directory, name, child))
+        found.append((offset, bytes(buffer[at : at + length])))
         at += length
     return found
 
@@ -207,5 +215,12 @@ def _volume_call(directory_fd: int, request: int, name: bytes, source_fd: int = 
         raise OSError(error.errno, error.strerror, os.fsdecode(name)) from None
 
 
-def _open_inode(mount_fd: int, subvolume: int, inode: int) -> int:
-    return open_by_handle(mount_fd, _HANDLE_TYPE, _HANDLE.pack(inode, subvolume, 0), _DIRECTORY)
+def _open_inode(fd: int, subvolume: int, inode: int) -> int:
+    """Open a directory of any subvolume by its number. FileNotFoundError when it is not there."""
+    items = _search(fd, subvolume, inode, _INODE_ITEM_KEY, 0)
+    if not items:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"inode {inode} of subvolume {subvolume}")
+    # Older kernels want the very generation (that of Debian 12 does), newer ones take 0 for any.
+    generation = int.from_bytes(items[0][1][:8], "little")
+    handle = _HANDLE.pack(inode, subvolume, generation & 0xFFFFFFFF)
+    return open_by_handle(fd, _HANDLE_TYPE, handle, _DIRECTORY)
