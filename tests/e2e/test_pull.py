@@ -87,6 +87,17 @@ def test_layers_are_compressed_when_they_are_first_pushed(own_box: Box, registry
     assert own_box.done("push", name).stdout == pushed
 
 
+def test_all_tags_of_a_repository(own_box: Box, name: str, registry: Registry) -> None:
+    repository = name.removesuffix(":1")
+    for tag in ("2", "v3"):
+        copy(f"docker://{name}", f"docker://{repository}:{tag}")
+    shown = own_box.done("pull", "--all-tags", "-q", repository).stdout.splitlines()
+    assert sorted(shown) == [f"{repository}:{tag}" for tag in ("1", "2", "v3")]
+    assert len(own_box.done("pull", "-a", repository).stdout.splitlines()) == 9
+    refused(own_box("pull", "-a", name), "all tags are asked for")
+    refused(own_box("pull", "-a", f"{registry.domain}/no-such"), "no-such")
+
+
 def test_run_brings_what_is_missing(own_box: Box, name: str) -> None:
     done = own_box("run", "--rm", name, "echo", "hello")
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")

@@ -35,7 +35,7 @@ TARGET = RemoteName("registry.example", "pushed", "1")
 class Sound(Transport):
     """A registry in memory, with one image in it."""
 
-    capabilities = frozenset({Capability.REGISTRY, Capability.PUSH})
+    capabilities = frozenset({Capability.REGISTRY, Capability.PUSH, Capability.TAGS})
 
     def __init__(self) -> None:
         self.blobs = {sha256(data): data for name, data in FILES.items() if name.startswith("blobs/")}
@@ -78,6 +78,13 @@ class Sound(Transport):
 
     def names_there(self, target: RemoteName) -> bool:
         return str(target) in self.names
+
+    def tags(self, repository: RemoteName) -> Sequence[str]:
+        start = f"{repository.domain}/{repository.path}:"
+        found = [name.removeprefix(start) for name in self.names if name.startswith(start)]
+        if not found:
+            raise NotFound("there is no such repository", fix="Name another.")
+        return found
 
 
 class Unusable(Sound):
@@ -141,6 +148,11 @@ class Hiding(Sound):
     capabilities = frozenset({Capability.REGISTRY})
 
 
+class Repeating(Sound):
+    def tags(self, repository: RemoteName) -> Sequence[str]:
+        return [*super().tags(repository)] * 2
+
+
 class Resending(Sound):
     def names_there(self, target: RemoteName) -> bool:
         return False
@@ -159,6 +171,8 @@ MUTANTS: dict[str, Callable[[], Transport]] = {
     "test_another_kind_of_source_is_refused": Careless,
     "test_undeclared_push_is_refused": Hiding,
     "test_what_was_pushed_is_fetched_again": Resending,
+    "test_undeclared_tags_are_refused": Hiding,
+    "test_the_tags_of_a_repository_are_listed": Repeating,
 }
 
 

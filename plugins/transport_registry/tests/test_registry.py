@@ -354,3 +354,25 @@ def test_the_tag_moves_and_the_digest_stays(library: Library, registry: Registry
     assert library.pull(name, [transport()], platform=AMD64).is_new
     assert library.resolve(name).id == new.id
     assert library.resolve(f"{registry.domain}/{path}/moved@{old.digest}").names == ()
+
+
+def test_tags_are_read_page_by_page_from_the_registry_alone(library: Library, proxy: LyingProxy, path: str) -> None:
+    elsewhere = "<http://registry.invalid/v2/more>"
+    pages = {
+        "": (["1", "two"], f"</v2/{path}/tags/list?last=two>"), "last=two": (["two", "v3"], elsewhere),
+    }  # fmt: skip
+
+    def answer(asked: Asked, true: Answer) -> Answer:
+        place, _, query = asked.path.partition("?")
+        if not place.endswith("/tags/list"):
+            return true
+        tags, link = pages[query]
+        headers = [("Content-Type", "application/json"), ("Link", f'{link}; rel="next"')]
+        return Answer(200, headers, json.dumps({"name": path, "tags": tags}).encode())
+
+    proxy.change = answer
+    names = library.tagged(f"{proxy.domain}/{path}", [transport()])
+    assert names == tuple(f"{proxy.domain}/{path}:{tag}" for tag in ("1", "two", "v3"))
+    pages["last=two"] = (["../../up"], elsewhere)
+    with pytest.raises(ImageError, match="impossible tag"):
+        library.tagged(f"{proxy.domain}/{path}", [transport()])

@@ -1,6 +1,6 @@
 """`engine pull` and `push`: images from and to registries."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,9 @@ from engine.cli.output import write
 from engine.cli.places import open_engine
 from engine.cli.progress import Progress
 from engine.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from engine.images.remote import Pulled
 
 app = typer.Typer()
 
@@ -21,6 +24,7 @@ _TlsVerify = Annotated[
 def pull(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="[REGISTRY/]PATH[:TAG|@DIGEST]")],
+    all_tags: Annotated[bool, typer.Option("--all-tags", "-a", help="Every image of the repository NAME")] = False,
     quiet: _Quiet = False,
     platform: Annotated[
         str | None, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Of several, the image for this")
@@ -34,6 +38,7 @@ def pull(
 
     \b
     engine pull debian:12
+    engine pull --all-tags registry.example/team/app
     engine pull --platform linux/arm64 registry.example/team/app:1.0
     """
     from engine.containers import fetching
@@ -42,7 +47,14 @@ def pull(
     wanted = None if platform is None else parse_platform(platform)
     with open_engine(ctx) as engine, Progress(quiet=quiet) as progress:
         engine.progress = progress
-        pulled = fetching.pull(engine, name, platform=wanted, storage=storage or "", options=_options(tls_verify))
+        options = _options(tls_verify)
+        names = fetching.tagged(engine, name, options=options) if all_tags else (name,)
+        for one in names:
+            pulled = fetching.pull(engine, one, platform=wanted, storage=storage or "", options=options)
+            _show(pulled, quiet=quiet)
+
+
+def _show(pulled: "Pulled", *, quiet: bool) -> None:
     if not quiet:
         write(f"Digest: {pulled.digest}")
         status = "Downloaded newer image for" if pulled.is_new else "Image is up to date for"

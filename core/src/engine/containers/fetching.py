@@ -61,6 +61,11 @@ def pull(
     )
 
 
+def tagged(engine: Engine, text: str, *, options: Mapping[str, str] = NO_OPTIONS) -> tuple[str, ...]:
+    """Return the names of all images of a repository. Raises as `engine.images.library.Library.tagged`."""
+    return engine.library.tagged(text, _transports(engine, options))
+
+
 def push(engine: Engine, text: str, *, options: Mapping[str, str] = NO_OPTIONS) -> Pushed:
     """Push an image to the registry that its name says. Raises as `engine.images.library.Library.push`."""
     return engine.library.push(text, _transports(engine, options), engine.progress)

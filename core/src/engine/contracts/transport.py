@@ -55,6 +55,8 @@ class Capability(StrEnum):
     """Sources in registries (``Source.remote``), and the option ``tls-verify`` ("true", "false") for them."""
     PUSH = "push"
     """`Transport.push`: images can be sent there too."""
+    TAGS = "tags"
+    """`Transport.tags`: what is in a repository can be listed."""
 
 
 class TransportConfig(NamedTuple):
@@ -212,3 +214,11 @@ class Transport(ABC):
         registry refuses, and what ``content`` raises.
         """
         raise Unsupported("this transport cannot push images", fix="`engine save` writes them to an archive.")
+
+    def tags(self, repository: RemoteName) -> Sequence[str]:
+        """Return the tags of a repository; that of ``repository`` itself does not count. Optional: `Capability.TAGS`.
+
+        What a registry says is hostile: the core looks whether each can be a tag. Raises `Unsupported` where it is not
+        declared, `NotFound` when there is no such repository, `Unreachable`, `ImageError`.
+        """
+        raise Unsupported("this transport cannot list tags", fix="Name each tag.")

@@ -164,6 +164,15 @@ class Library:
 
         return pull(self._loader(storage, progress, Topic.PULL), text, transports, platform)
 
+    def tagged(self, text: str, transports: Sequence[Transport]) -> tuple[str, ...]:
+        """Return the names of all images of the repository that a name without a tag is of, from its registry.
+
+        Raises `InvalidInput` for a name with a tag, `NotFound` for no such repository, and as `Transport.tags` does.
+        """
+        from engine.images.remote import tagged
+
+        return tagged(text, transports)
+
     def push(self, text: str, transports: Sequence[Transport], progress: Progress = silent) -> Pushed:
         """Send the image of that name to the registry that the name says. Errors as `resolve` and `Transport.push`."""
         from engine.images.remote import push

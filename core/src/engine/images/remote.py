@@ -7,7 +7,7 @@ from io import FileIO
 
 from engine.contracts.observer import Topic
 from engine.contracts.transport import Capability, Content, RemoteName, Source, Transport
-from engine.errors import InvalidInput, NotFound, Unsupported
+from engine.errors import ImageError, InvalidInput, NotFound, Unsupported
 from engine.images.content import ContentStore
 from engine.images.image import Image
 from engine.images.leases import Lease
@@ -73,6 +73,20 @@ def pull(loader: Loader, text: str, transports: Sequence[Transport], platform: P
     before = images.named(loader.connection, name.canonical)
     (loaded,) = loader.fetch(_transport(transports, source), source, platform)
     return Pulled(name, loaded.digest, loaded.image, before is None or before.id != loaded.image.id)
+
+
+def tagged(text: str, transports: Sequence[Transport]) -> tuple[str, ...]:
+    """Return the names of all images of a repository; see `engine.images.library.Library.tagged`."""
+    name = parse(text)
+    if name.digest or ":" in text.rpartition("/")[2]:
+        raise InvalidInput(f"{text!r} has a tag or a digest, and all tags are asked for", fix="Name the repository.")
+    remote = RemoteName(*name)
+    able = [one for one in transports if Capability.TAGS in one.capabilities]
+    tags = _transport(able, Source(name.familiar, remote=remote)).tags(remote)
+    try:
+        return tuple(parse(f"{name.domain}/{name.path}:{tag}").canonical for tag in tags)
+    except InvalidInput as error:
+        raise ImageError(f"{name.domain} lists an impossible tag: {error.what}", fix="Name the tags.") from error
 
 
 def push(loader: Loader, text: str, transports: Sequence[Transport]) -> Pushed:

@@ -240,3 +240,20 @@ class TransportContract:
         given.told.clear()
         assert transport.push(image.manifest, target, given) == digest
         assert given.told == [], "what is there was sent again"
+
+    def test_undeclared_tags_are_refused(self, transport: Transport) -> None:
+        """Who does not declare tags refuses to list them."""
+        if Capability.TAGS in transport.capabilities:
+            pytest.skip("the transport declares tags")
+        with pytest.raises(Unsupported) as caught:
+            transport.tags(RemoteName("registry.invalid", "x", "1"))
+        assert caught.value.fix
+
+    def test_the_tags_of_a_repository_are_listed(self, transport: Transport, source: Source) -> None:
+        """The source's own tag is among them, once; a repository that is not there is `NotFound`."""
+        if Capability.TAGS not in transport.capabilities or source.remote is None:
+            pytest.skip("the transport does not declare tags")
+        assert list(transport.tags(source.remote)).count(source.remote.tag) == 1
+        with pytest.raises(NotFound) as caught:
+            transport.tags(source.remote._replace(path=f"{source.remote.path}/no-such"))
+        assert caught.value.fix

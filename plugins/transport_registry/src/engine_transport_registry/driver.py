@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 class RegistryTransport(Transport):
     """Images from and to registries that speak the OCI distribution specification, Docker Hub among them."""
 
-    capabilities = frozenset({Capability.REGISTRY, Capability.PUSH})
+    capabilities = frozenset({Capability.REGISTRY, Capability.PUSH, Capability.TAGS})
 
     def __init__(self, config: TransportConfig) -> None:
         self._options = read_options(config.options)
@@ -58,6 +58,12 @@ class RegistryTransport(Transport):
 
         workers = self._options.parallel
         return self._with_client(target, lambda client: push(client, manifest, target, content, mountable, workers))
+
+    def tags(self, repository: RemoteName) -> tuple[str, ...]:
+        """List the tags; see `Transport.tags`."""
+        from engine_transport_registry.tags import tags
+
+        return self._with_client(repository, lambda client: tags(client, repository.path))
 
     def _with_client(self, remote: RemoteName, deed: Callable[[Client], _T]) -> _T:
         from engine_transport_registry.client import Client
