@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.killing import Killer
+from tests.faults.killing import Killer, Point
 from tests.machine import snapshot
 from tests.machine.engine_root import EngineRoot
 
@@ -78,6 +78,19 @@ def test_what_was_to_be_removed_is_when_its_recovery_was_killed_too(engine_root:
     check_next_command(engine_root)
     check_events(engine_root)
     assert (listed(engine_root), state.exists()) == ([], False)
+
+
+def test_what_was_to_be_removed_is_when_its_shim_was_killed_before_that(engine_root: EngineRoot) -> None:
+    """Its last deed is to execute what removes the container; all else of the run is gone by then."""
+    killer = Killer(engine_root)
+    killer.shim(Point("execve", 1), "run", "-d", "--rm", "--name", "victim", "host:", "true")
+    killer.await_end_of_shim()
+    assert killer.shim_died()
+    assert os.listdir(engine_root.state / "containers") == []
+    assert [row["State"] for row in listed(engine_root)] == ["exited"]
+    check_next_command(engine_root)
+    check_events(engine_root)
+    assert listed(engine_root) == []
 
 
 def prepare(engine: EngineRoot, command: tuple[str, ...]) -> None:

@@ -33,7 +33,7 @@ def everything(engine: Engine) -> None:
         failed += _tolerant(engine, container_id, run_ended)
     for record in containers.unfinished(engine.store.connection):
         if record.worker is None or not alive(record.worker):
-            failed += _tolerant(engine, record.id, _finish_removal)
+            failed += _tolerant(engine, record.id, _finish)
     for container_id in set(os.listdir(engine.layout.state / "locks")) - containers.ids(engine.store.connection):
         failed += _tolerant(engine, container_id, _nothing_more)
     failed += _tell_untold(engine)
@@ -114,10 +114,15 @@ def _record_unknown_end(engine: Engine, container_id: str) -> None:
         os.close(directory_fd)
 
 
-def _finish_removal(engine: Engine, container_id: str) -> None:
+def _finish(engine: Engine, container_id: str) -> None:
+    """Take back what was half created, remove what was half removed, or what a shim was to remove that is dead."""
+    run_ended(engine, container_id)
     record = _find(engine, container_id)
-    if record is not None and record.phase != "ready":
-        erase.ended(engine, record, silently=record.phase == "creating")
+    if record is None or (record.phase == "ready" and (record.worker is None or alive(record.worker))):
+        return  # another command has done it, or has started it anew
+    if record.phase == "ready":
+        tell_missed_end(engine, record, status.of(engine.layout, record).exit or status.UNKNOWN_END)
+    erase.ended(engine, record, silently=record.phase == "creating")
 
 
 def _nothing_more(_engine: Engine, _container_id: str) -> None:

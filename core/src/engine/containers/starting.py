@@ -24,6 +24,8 @@ from engine.containers.planning import FIRST_RUN, Before
 from engine.containers.telling import tell_observers
 from engine.contracts.observer import Topic
 from engine.errors import Conflict, EngineError, KernelError
+from engine.linux import processes
+from engine.linux.processes import Identity
 from engine.metadata import containers
 from engine.metadata.containers import Record
 from engine.shim import protocol
@@ -151,11 +153,20 @@ def _hand_over(
     try:
         with engine.store.transaction() as connection:
             containers.save(connection, saved)
+            if record.options.get("rm"):
+                containers.set_phase(connection, record.id, "ready", _identity(shim))
     except EngineError:
         stopping.kill_through_shim(engine, record)
         raise
     tracing.lap("read the limits back, and record that it runs")
     return saved, pid
+
+
+def _identity(shim: Launched) -> Identity | None:
+    try:
+        return processes.identity(shim.pid)
+    except ProcessLookupError:  # it has ended, and whoever started this command has no zombies
+        return None
 
 
 def _make_state(engine: Engine, record: Record, *, again: bool) -> None:

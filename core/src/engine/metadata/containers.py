@@ -1,8 +1,9 @@
 """The containers table: one row per container, its record as JSON beside the columns that are searched.
 
 The record is written before anything of the container is made (``phase`` "creating"), and removed after everything of
-it is gone (``phase`` "removing" in between). ``worker`` is the identity of the process that creates or removes: when
-that process is dead, whoever finds the row finishes the work.
+it is gone (``phase`` "removing" in between). ``worker`` is the identity of the process that creates or removes; in
+phase "ready" that of the shim which sees to it that a container with ``--rm`` is removed when it ends. When that
+process is dead, whoever finds the row finishes the work.
 """
 
 from __future__ import annotations
@@ -136,9 +137,9 @@ def ids(connection: sqlite3.Connection) -> set[str]:
 
 
 def unfinished(connection: sqlite3.Connection) -> list[Record]:
-    """Return the records that somebody is, or was, creating or removing."""
+    """Return the records that somebody is, or was, creating or removing, or is to remove."""
     rows = connection.execute(
-        "SELECT id, name, image, phase, worker, record FROM containers WHERE phase != 'ready'"
+        "SELECT id, name, image, phase, worker, record FROM containers WHERE phase != 'ready' OR worker NOT NULL"
     ).fetchall()
     return list(map(_decode, rows))
 
