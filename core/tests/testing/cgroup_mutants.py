@@ -133,7 +133,9 @@ class IgnoresTheMark(CgroupFs):
         super().__init__(CgroupConfig(config.parent, "00000000", config.options))
 
 
-@caught_by("test_parent_is_honoured", "test_a_threaded_parent_is_refused")
+@caught_by(
+    "test_parent_is_honoured", "test_a_threaded_parent_is_refused", "test_a_parent_with_processes_is_refused",
+)  # fmt: skip
 class IgnoresTheParent(CgroupFs):
     def plan(self, name: str, resources: Resources, *, parent: str = "") -> CgroupPlan:
         return super().plan(name, resources)

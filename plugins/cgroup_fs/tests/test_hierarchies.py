@@ -19,6 +19,7 @@ UNMOUNT = {"v1": "cgroup2", "v2": "cgroup"}
 NOT_ON_V1 = {
     "the driver does not offer unified here", "the driver does not offer hugetlb here",
     "no pressure is accounted here: there is no cgroup v2, or the kernel does not", "there is no cgroup v2 here",
+    "the memory controller is not on v2 here",
 }  # fmt: skip
 SCRIPT = 'findmnt --noheadings --output TARGET --types "$1" | xargs --no-run-if-empty umount; shift; exec "$@"'
 

@@ -16,6 +16,7 @@ CANNOT_BE_SHOWN = {
     "no pressure is accounted here: there is no cgroup v2, or the kernel does not",
     "the driver does not offer hugetlb here", "the driver does not offer realtime here",
     "no disk obeys weights here: Read-only file system", "there is no cgroup v2 here",
+    "the memory controller is not on v2 here",
 }  # fmt: skip
 """v1 alone has no files of v2 and no pressure; systemd gives no realtime; the settings of disks are not the test's."""
 RESULTS = "/tmp/contract.xml"

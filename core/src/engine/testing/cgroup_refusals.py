@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +15,7 @@ from engine.contracts.cgroup import Capability
 from engine.errors import Conflict, EngineError, InvalidInput, Unsupported
 from engine.linux import cgroups
 from engine.linux.block import huge_page_sizes
+from engine.linux.cgroups import Group
 from engine.testing.cgroup_changes import NO_SUCH_CPU
 from engine.testing.cgroup_support import MIB, SLEEP, Bench, CgroupChecks, existing, limits
 
@@ -68,20 +71,38 @@ UNKNOWN: tuple[dict[str, Any], ...] = (
 
 
 @contextmanager
-def threaded(directory: str) -> Iterator[None]:
-    """Make a v2 directory, and all that is missing above it, the root of a threaded subtree for a while."""
+def directories(path: str) -> Iterator[str]:
+    """Make a v2 directory, and all that is missing above it, for a while."""
     made = []
-    while not os.path.exists(directory):
-        made.append(directory)
-        directory = os.path.dirname(directory)
-    for path in (*reversed(made), f"{made[0]}/threads"):
-        os.mkdir(path)
+    above = path
+    while not os.path.exists(above):
+        made.append(above)
+        above = os.path.dirname(above)
+    for one in reversed(made):
+        os.mkdir(one)
     try:
-        cgroups.write_value(f"{made[0]}/threads", "cgroup.type", "threaded")
-        yield
+        yield path
     finally:
-        for path in (f"{made[0]}/threads", *made):
-            os.rmdir(path)
+        for one in made:
+            os.rmdir(one)
+
+
+@contextmanager
+def inhabited(path: str) -> Iterator[None]:
+    """Have a process in a directory for a while."""
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE) as process:
+        try:
+            cgroups.write_value(path, "cgroup.procs", process.pid)
+            yield
+        finally:
+            process.kill()
+
+
+def parent_of(bench: Bench, name: str) -> tuple[str, Group]:
+    """Return a parent that nobody has used, and the group that a container of this name gets in it."""
+    stem, dot, suffix = bench.parent.partition(".")
+    parent = f"{stem}-{bench.mark}{dot}{suffix}"
+    return parent, bench.driver.group(name, parent=parent)
 
 
 class RefusalsChecks(CgroupChecks):
@@ -131,15 +152,27 @@ class RefusalsChecks(CgroupChecks):
 
     def test_a_threaded_parent_is_refused(self, bench: Bench) -> None:
         """`Conflict` where the kernel takes threads alone; such a parent is left as it is."""
-        stem, dot, suffix = bench.parent.partition(".")
-        name, parent = bench.name(), f"{stem}-{bench.mark}{dot}{suffix}"
-        group = bench.driver.group(name, parent=parent)
+        name = bench.name()
+        parent, group = parent_of(bench, name)
         if not group.v2:
             pytest.skip("there is no cgroup v2 here")
-        with threaded(os.path.dirname(group.v2)):
+        with directories(f"{os.path.dirname(group.v2)}/threads") as threads:
+            cgroups.write_value(threads, "cgroup.type", "threaded")
             with pytest.raises(Conflict, match="threaded"):
                 bench.driver.plan(name, {}, parent=parent)
             assert not any(map(os.path.exists, group.directories))
+
+    def test_a_parent_with_processes_is_refused(self, bench: Bench) -> None:
+        """`Conflict` that names them, where it would have to give v2 controllers; such a parent is left as it is."""
+        bench.needs(Capability.MEMORY)
+        name = bench.name()
+        parent, group = parent_of(bench, name)
+        if "memory" in group.v1:
+            pytest.skip("the memory controller is not on v2 here")
+        with directories(os.path.dirname(group.v2)) as path, inhabited(path):
+            with pytest.raises(Conflict, match=r"processes of its own \(\d+\)"):
+                bench.driver.plan(name, {}, parent=parent)
+            assert cgroups.read_value(path, "cgroup.subtree_control") == ""
 
     def test_an_option_that_is_unknown_is_refused(self, bench: Bench) -> None:
         """A user's misspelt option is an error that names it."""

@@ -79,6 +79,8 @@ class CgroupSystemd(CgroupDriver):
         wanted = self._properties(resources)
         if group.v2:
             cgroup_parents.must_be_domain(self._layout.v2, group.v2, plugin=NAME)
+            # A delegated scope gets all that there are. systemd would only say that its job has failed.
+            cgroup_parents.must_give(self._layout.v2, group.v2, self._layout.v2_controllers, plugin=NAME)
         before, after = self._steps(group, limits, wanted, unit)
         after += tuple(Step(Phase.PARENT_AFTER, one, NAME) for one in self._device_filters(group, resources))
         entrances, inside = actions.entrance(Group(self._layout.own_part(group), ""), NAME)
