@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,20 @@ def test_input_that_nobody_reads_holds_nothing_up(box: Box) -> None:
     with box.container() as container:
         assert box.done("exec", "-i", container.name, "true", input=much).stdout == ""
         assert box.done("exec", "-i", container.name, "sh", "-c", late, input=much).stdout == "on\n"
+
+
+def test_a_command_that_the_end_of_the_container_killed_says_so(box: Box) -> None:
+    """Without a pid namespace of the container's own, nothing but its cgroup ends such a command."""
+    ends_well = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    with box.container("--pid", "host", script=ends_well) as container:
+        container.wait_for_log("ready")
+        running = box.root.popen("exec", container.name, "sh", "-c", "echo on; sleep 600", stdout=subprocess.PIPE)
+        assert running.stdout is not None
+        assert running.stdout.readline() == "on\n"
+        box.done("stop", container.name)
+        assert running.wait(timeout=20) == 137
+        assert container.wait() == 0
+        running.stdout.close()
 
 
 def test_much_output_arrives_whole(box: Box) -> None:

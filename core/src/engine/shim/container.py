@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from engine.shim.health import Checks
 
 _KILL_DEADLINE = 10.0
+_DEATH = 1.0
+"""Seconds that the kernel may take to end a process which it has killed."""
 _COUNTED = 0.1
 """Seconds after which the kernel has counted a kill for memory that it spoke of."""
 _LONGEST_COMMAND = 1024
@@ -207,6 +209,8 @@ class Container:
         if self.plan.group is not None:
             cgroups.kill(self.plan.group, _KILL_DEADLINE)
             killed = max(killed, oom.kills(self.plan.group, self._began))
+            for kept in list(self.execs):  # their own end, not the init's: where they share no pid namespace with it
+                kept.await_end(_DEATH)
         self.init.drain()
         if self.log is not None:
             self.log.close()

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import select
 import signal
 from collections.abc import Callable
 from time import time_ns
@@ -97,6 +98,14 @@ class Kept:
         """Tell every attached client how it ended."""
         for client in list(self.clients):
             client.send(protocol.exit_frame(ended))
+
+    def await_end(self, seconds: float) -> None:
+        """Wait for the end of a process that was killed, for so long at the most."""
+        if self.ended is None:
+            poll = select.poll()
+            poll.register(self.pidfd, select.POLLIN)
+            poll.poll(seconds * 1000)
+            self._reap()
 
     def _reap(self) -> None:
         ended = processes.wait(self.pid, os.WEXITED | os.WNOHANG)
