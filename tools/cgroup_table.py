@@ -45,8 +45,9 @@ ROWS = (
         ("allocation_past_the_limit_is_killed_and_counted", "update_of_memory_goes_up_and_down"),
     ),
     Row("memory: killer off", Capability.OOM_CONTROL, ("without_the_killer_an_allocation_waits",)),
-    Row("memory: swappiness", Capability.SWAPPINESS, ("settings_of_memory_are_held[swappiness]",)),
-    Row("memory: TCP buffers", Capability.KERNEL_TCP, ("settings_of_memory_are_held[kernelTCP]",)),
+    Row("memory: reservation", Capability.MEMORY, ("a_reservation_is_kept_when_memory_is_short",)),
+    Row("memory: swappiness", Capability.SWAPPINESS, ("swappiness_decides_what_is_swapped",)),
+    Row("memory: TCP buffers", Capability.KERNEL_TCP, ("buffers_of_tcp_are_limited",)),
     Row("pids", Capability.PIDS, ("the_process_past_the_limit_is_refused", "update_of_pids_takes_effect")),
     Row(
         "io: rates",
@@ -61,12 +62,14 @@ ROWS = (
         ("devices_outside_the_rules_cannot_be_opened", "update_of_devices_takes_effect"),
     ),
     Row("hugetlb", Capability.HUGETLB, ("huge_pages_are_limited",)),
+    Row("rdma", Capability.RDMA, ("handles_of_rdma_devices_are_limited",)),
+    Row("net_cls", Capability.NET_CLS, ("packets_bear_their_class",)),
+    Row("net_prio", Capability.NET_PRIO, ("packets_bear_their_priority",)),
     Row("any file of v2", Capability.UNIFIED, ("any_file_of_v2_can_be_written",)),
     Row("freezing", Capability.FREEZE, ("freezing_stops_all_progress",)),
     Row("killing a bomb", Capability.PIDS, ("kill_empties_a_fork_bomb_within_a_second",)),
     Row("pressure", Capability.STATISTICS, ("pressure_is_told",)),
 )  # fmt: skip
-"""What no check measures has no row: rdma takes hardware, net_cls and net_prio a filter that looks at them."""
 
 
 def cell(row: Row, outcomes: Outcomes) -> str:

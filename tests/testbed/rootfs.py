@@ -102,11 +102,17 @@ def _remove(path: Path) -> None:
 
 
 def mmdebstrap(recipe: Recipe, target: Path) -> None:
-    """Make a recipe's root filesystem at ``target``. Raises RuntimeError with what mmdebstrap said."""
+    """Make a recipe's root filesystem at ``target``. Raises RuntimeError with what mmdebstrap said.
+
+    A kernel gets no initrd of Debian's: what boots one has its own.
+    """
     sources = CACHE / f"{recipe.key}.sources"
     sources.write_text(debian_sources(recipe.suite))
     command = [*recipe.command, recipe.suite, str(target), str(sources)]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    environment = {**os.environ, "INITRD": "No"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment, check=False
+    )
     sources.unlink()
     if done.returncode:
         _remove(target)

@@ -282,15 +282,35 @@ class LetsTheKillerKill(Forgets):
     part, keys = "memory", ("disableOOMKiller",)
 
 
-@caught_by("test_settings_of_memory_are_held", "test_huge_pages_are_limited")
-class ReadsNothingBack(CgroupFs):
-    def read_back(self, group: Group, resources: Resources) -> dict[str, str]:
-        return {}
-
-
 @caught_by("test_any_file_of_v2_can_be_written")
 class ForgetsFiles(Forgets):
     part = "unified"
+
+
+# Kinds of memory, and networks
+
+
+@caught_by(
+    "test_swappiness_decides_what_is_swapped", "test_a_reservation_is_kept_when_memory_is_short",
+    "test_buffers_of_tcp_are_limited",
+)  # fmt: skip
+class ForgetsKindsOfMemory(Forgets):
+    part, keys = "memory", ("swappiness", "reservation", "kernelTCP")
+
+
+@caught_by("test_huge_pages_are_limited")
+class ForgetsHugePages(Forgets):
+    part = "hugepageLimits"
+
+
+@caught_by("test_packets_bear_their_class", "test_packets_bear_their_priority")
+class ForgetsTheNetwork(Forgets):
+    part = "network"
+
+
+@caught_by("test_handles_of_rdma_devices_are_limited")
+class ForgetsRdma(Forgets):
+    part = "rdma"
 
 
 # Changes

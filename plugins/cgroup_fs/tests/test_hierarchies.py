@@ -20,6 +20,9 @@ NOT_ON_V1 = {
     "the driver does not offer unified here", "the driver does not offer hugetlb here",
     "no pressure is accounted here: there is no cgroup v2, or the kernel does not", "there is no cgroup v2 here",
     "the memory controller is not on v2 here",
+    "the driver does not offer net-cls here", "the driver does not offer net-prio here",
+    "the driver does not offer rdma here", "this machine has no swap",
+    "the kernel cannot be told to take memory back: that is cgroup v2's since Linux 5.19",
 }  # fmt: skip
 SCRIPT = 'findmnt --noheadings --output TARGET --types "$1" | xargs --no-run-if-empty umount; shift; exec "$@"'
 

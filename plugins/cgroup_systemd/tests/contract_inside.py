@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+
 import pytest
 
 from engine.contracts.cgroup import CgroupConfig, CgroupDriver
@@ -9,9 +12,20 @@ from engine.testing.cgroup import CgroupContract
 from engine.testing.cgroup_support import MakeDriver
 from engine_cgroup_systemd.driver import CgroupSystemd
 
+PARENT = "machine.slice"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parent_as_before() -> Iterator[None]:
+    """Stop the slice if nobody else had started it: systemd keeps one that is empty."""
+    stopped = subprocess.run(["systemctl", "--quiet", "is-active", PARENT], check=False).returncode
+    yield
+    if stopped:
+        subprocess.run(["systemctl", "stop", PARENT], check=True)
+
 
 class TestCgroupSystemd(CgroupContract):
-    parent = "machine.slice"
+    parent = PARENT
     parents_stay = True
 
     @pytest.fixture

@@ -17,8 +17,14 @@ CANNOT_BE_SHOWN = {
     "the driver does not offer hugetlb here", "the driver does not offer realtime here",
     "no disk obeys weights here: Read-only file system", "there is no cgroup v2 here",
     "the memory controller is not on v2 here",
+    "the driver does not offer net-cls here", "the driver does not offer net-prio here",
+    "the driver does not offer rdma here", "this machine has no swap",
+    "the kernel cannot be told to take memory back: that is cgroup v2's since Linux 5.19",
 }  # fmt: skip
-"""v1 alone has no files of v2 and no pressure; systemd gives no realtime; the settings of disks are not the test's."""
+"""v1 alone has no files of v2 and no pressure; systemd gives no realtime; the settings of disks are not the test's.
+
+A hybrid machine mounts neither net_cls nor net_prio, and its memory is on v1; swap is not a test's to give.
+"""
 RESULTS = "/tmp/contract.xml"
 INSIDE = Path(__file__).with_name("contract_inside.py")
 

@@ -37,6 +37,15 @@ HIERARCHIES = {
 """The kernel's command line for each layout of cgroups."""
 SCRATCH_SIZE = 1 << 30
 """Bytes of ``/dev/vdc``, an empty disk of the machine's own (the file is sparse)."""
+SWAP_SIZE = 128 << 20
+"""Bytes of ``/dev/vdd``, which the machine swaps to."""
+SOFT_ROCE = """
+modprobe rdma_rxe
+ip link add roce0 type dummy
+ip link set roce0 up
+rdma link add rxe0 type rxe netdev roce0
+"""
+"""An RDMA device in software, rdma-link(8)."""
 
 
 class Done(NamedTuple):
@@ -50,7 +59,8 @@ class Done(NamedTuple):
 class VirtualMachine:
     """A machine of a release ("bookworm", "trixie") with a layout of cgroups; use it as a context manager.
 
-    The checkout is at `image.CHECKOUT`, writable and thrown away in the end; ``/dev/vdc`` is an empty disk.
+    The checkout is at `image.CHECKOUT`, writable and thrown away in the end; ``/dev/vdc`` is an empty disk. There is
+    swap, and an RDMA device, so that limits of them show.
     """
 
     def __init__(self, release: str, hierarchy: str) -> None:
@@ -107,16 +117,20 @@ class VirtualMachine:
 
     def _settle(self) -> None:
         self.check("mount", "/dev/vdb", str(image.CHECKOUT))
+        self.check("swapon", "/dev/vdd")
+        self.check("sh", "-ec", SOFT_ROCE)
         state = self.run(["systemctl", "is-system-running", "--wait"]).output.strip()
         if state != "running":
             failed = self.run(["systemctl", "--failed", "--no-legend"]).output
             raise RuntimeError(f"the machine is {state}: {failed}")
 
     def _start(self, built: Path) -> socket.socket:
-        disks = [built / "root.ext4", self._place / "checkout.ext4", self._place / "scratch"]
+        disks = [built / "root.ext4", *(self._place / name for name in ("checkout.ext4", "scratch", "swap"))]
         image.disk_of_checkout(disks[1])
-        with disks[2].open("wb") as file:
-            file.truncate(SCRATCH_SIZE)
+        for disk, size in zip(disks[2:], (SCRATCH_SIZE, SWAP_SIZE), strict=True):
+            with disk.open("wb") as file:
+                file.truncate(size)
+        image.run(["mkswap", str(disks[3])])
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(self._place / "port"))
             listener.listen(1)

@@ -21,9 +21,13 @@ from engine.testing.cgroup_changes import ChangesChecks
 from engine.testing.cgroup_io import IoChecks
 from engine.testing.cgroup_lifecycle import LifecycleChecks
 from engine.testing.cgroup_limits import LimitsChecks
+from engine.testing.cgroup_memory import MemoryChecks
+from engine.testing.cgroup_network import NetworkChecks
 from engine.testing.cgroup_refusals import RefusalsChecks
 from engine.testing.cgroup_rest import RestChecks
 
 
-class CgroupContract(LifecycleChecks, LimitsChecks, ChangesChecks, IoChecks, RestChecks, RefusalsChecks):
+class CgroupContract(
+    LifecycleChecks, LimitsChecks, ChangesChecks, IoChecks, RestChecks, MemoryChecks, NetworkChecks, RefusalsChecks
+):
     """Subclass it; see the module's text."""

@@ -57,26 +57,6 @@ class RestChecks(CgroupChecks):
         cgroups.kill(container.group)
         eventually(lambda: not container.alive(), "it is killed")
 
-    @pytest.mark.parametrize(
-        ("capability", "key", "value"),
-        [(Capability.SWAPPINESS, "swappiness", 7), (Capability.KERNEL_TCP, "kernelTCP", 8 * MIB)],
-        ids=["swappiness", "kernelTCP"],
-    )
-    def test_settings_of_memory_are_held(self, bench: Bench, capability: Capability, key: str, value: int) -> None:
-        """What shows only on a machine under pressure is what the kernel holds, at least."""
-        bench.needs(capability)
-        asked = limits(memory={key: value})
-        assert bench.driver.read_back(bench.start(asked, SLEEP).group, asked) == {f"memory.{key}": str(value)}
-
-    def test_huge_pages_are_limited(self, bench: Bench) -> None:
-        """The kernel holds both limits of every size that the machine has."""
-        bench.needs(Capability.HUGETLB)
-        from engine.linux.block import huge_page_sizes
-
-        page = huge_page_sizes()[0]
-        asked = limits(hugepageLimits=[{"pageSize": page, "limit": 0}])  # type: ignore[arg-type]
-        assert bench.driver.read_back(bench.start(asked, SLEEP).group, asked) == {f"hugepageLimits.{page}": "0"}
-
     def test_any_file_of_v2_can_be_written(self, bench: Bench) -> None:
         """A limit on groups below, that only cgroup v2 has: the second one cannot be made; after an update it can."""
         bench.needs(Capability.UNIFIED)
