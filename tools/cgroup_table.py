@@ -20,6 +20,7 @@ from engine.contracts.cgroup import Capability
 PAGE = Path(__file__).resolve().parent.parent / "docs/cgroups.md"
 BEGIN, END = "<!-- made by tools.cgroup_table from tests' results -->\n", "<!-- end -->\n"
 SHOWN, REFUSED, UNSHOWN = "shown", "refused", "not shown"
+LAYOUTS = ("v1", "hybrid", "v2")
 DRIVERS = {"TestCgroupFs": "cgroupfs", "TestCgroupSystemd": "systemd"}
 
 Outcomes = Mapping[str, tuple[str, str]]
@@ -118,12 +119,18 @@ def _was_skipped(name: str, outcomes: Outcomes) -> bool:
 def write(columns: Mapping[str, Mapping[str, str]], page: Path = PAGE) -> None:
     """Write columns into the table, beside those that it has."""
     text = page.read_text()
-    table = read(text) | {name: dict(cells) for name, cells in columns.items()}
+    table = dict(sorted((read(text) | {name: dict(cells) for name, cells in columns.items()}).items(), key=_place))
     lines = [["", *table], ["---"] * (len(table) + 1)]
     lines += [[row.name, *(cells.get(row.name, UNSHOWN) for cells in table.values())] for row in ROWS]
     made = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     before, _, rest = text.partition(BEGIN)
     page.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}")
+
+
+def _place(column: tuple[str, object]) -> tuple[str, int, str]:
+    """Sort columns by driver, layout, and version."""
+    driver, _, layout = column[0].partition(", ")
+    return driver.split()[0], LAYOUTS.index(layout), driver
 
 
 def of_report(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, tuple[str, str]]]:
