@@ -8,14 +8,17 @@ gone makes it again, a remover leaves alone what is not empty.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
+from collections.abc import Sequence
 
 from engine.linux.cgroups import Group, kill, read_value, remove, write_value
 
 MARK = "user.engine.made"
 """The attribute of a parent that was made along with a group; any owner of a cgroup may set it (Linux 5.7)."""
 _TRIES = 100
+_REALTIME_TRIES = 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
@@ -67,24 +70,61 @@ def _fill(path: str, name: str) -> str:
 def allow_realtime(path: str, runtime: int, period: int) -> None:
     """Raise the realtime budgets of the parents that `make` made along with a v1 cpu group, for it to get its own.
 
-    Each gets what its groups have together, and ``runtime`` of each ``period`` (microseconds) for the group ``path``.
+    Each gets what its groups have together, with ``runtime`` of each ``period`` (microseconds) for the group ``path``,
+    which takes it at once when it has none yet: others that want some of the same parents wait until then.
     Raises OSError (EINVAL) when the groups further up have not as much to give.
     """
+    for number in range(_REALTIME_TRIES, 0, -1):
+        try:
+            _share_realtime(path, runtime, period)
+        except OSError as error:
+            # Whoever made a parent may be about to mark it as made, and till then it seems to be the user's.
+            if error.errno != errno.EINVAL or number == 1:
+                raise
+            time.sleep(_FIRST_PAUSE)
+        else:
+            return
+
+
+def _share_realtime(path: str, runtime: int, period: int) -> None:
     above = []
     parent = os.path.dirname(path)
     while is_marked(parent):
-        above.append((parent, path))
-        path, parent = parent, os.path.dirname(parent)
-    for parent, leading in reversed(above):
-        beside = (entry.path for entry in os.scandir(parent) if entry.is_dir() and entry.path != leading)
-        needed = sum(map(_realtime_share, beside)) + runtime / period
-        if needed > _realtime_share(parent):
+        above.append(parent)
+        parent = os.path.dirname(parent)
+    shared = os.open(above[-1] if above else path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        _raise_realtime(above, path, runtime / period)
+        if not _realtime_share(path):
+            write_value(path, "cpu.rt_period_us", period)
+            write_value(path, "cpu.rt_runtime_us", runtime)
+    finally:
+        os.close(shared)
+
+
+def _raise_realtime(above: Sequence[str], path: str, share: float) -> None:
+    """Find out from below what each parent has to have, and give it from the top down."""
+    needed = []
+    for parent in above:
+        beside = (entry.path for entry in os.scandir(parent) if entry.is_dir() and entry.path != path)
+        share = max(share + sum(map(_realtime_share, beside)), _realtime_share(parent))
+        needed.append((parent, share))
+        path = parent
+    for parent, share in reversed(needed):
+        if share > _realtime_share(parent):
             whole = int(read_value(parent, "cpu.rt_period_us"))
-            write_value(parent, "cpu.rt_runtime_us", min(int(needed * whole) + 1, whole))
+            write_value(parent, "cpu.rt_runtime_us", min(int(share * whole) + 1, whole))
 
 
 def _realtime_share(path: str) -> float:
-    return int(read_value(path, "cpu.rt_runtime_us")) / int(read_value(path, "cpu.rt_period_us"))
+    """Return the budget of a group as a part of the time; none of one that is gone."""
+    try:
+        return int(read_value(path, "cpu.rt_runtime_us")) / int(read_value(path, "cpu.rt_period_us"))
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENODEV}:
+            return 0.0
+        raise
 
 
 def is_marked(path: str) -> bool:
