@@ -13,6 +13,7 @@ def suite(module: str, tests: str) -> str:
 CGROUP_FS = suite("plugins/cgroup_fs/tests/test_contract.py", "TestCgroupFs")
 CGROUP_SYSTEMD = suite("plugins/cgroup_systemd/tests/contract_inside.py", "TestCgroupSystemd")
 
+INSIDE = "tests/testbed/virtual/inside.py"
 OLDER_KERNEL = (
     "plugins/runtime_native/tests/test_contract.py plugins/storage_btrfs/tests/test_driver.py "
     "plugins/storage_overlay/tests/test_contract.py -k 'time_namespace or subvolumes or (probe and default)'"
@@ -32,7 +33,7 @@ class Plan(NamedTuple):
 
 
 PLANS = (
-    Plan("v2", "bookworm", "v2", (CGROUP_FS, CGROUP_SYSTEMD, OLDER_KERNEL, COMMANDS)),
+    Plan("v2", "bookworm", "v2", (CGROUP_FS, CGROUP_SYSTEMD, INSIDE, OLDER_KERNEL, COMMANDS)),
     Plan("v1", "bookworm", "v1", (CGROUP_FS, CGROUP_SYSTEMD)),
     Plan("systemd-257", "trixie", "v2", (CGROUP_SYSTEMD,)),
 )
