@@ -18,7 +18,7 @@ from engine.linux.cgroups import Group, kill, read_value, remove, write_value
 MARK = "user.engine.made"
 """The attribute of a parent that was made along with a group; any owner of a cgroup may set it (Linux 5.7)."""
 _TRIES = 100
-_REALTIME_TRIES = 20
+_REALTIME_TRIES = 10
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
@@ -74,6 +74,7 @@ def allow_realtime(path: str, runtime: int, period: int) -> None:
     which takes it at once when it has none yet: others that want some of the same parents wait until then.
     Raises OSError (EINVAL) when the groups further up have not as much to give.
     """
+    pause = _FIRST_PAUSE
     for number in range(_REALTIME_TRIES, 0, -1):
         try:
             _share_realtime(path, runtime, period)
@@ -81,7 +82,8 @@ def allow_realtime(path: str, runtime: int, period: int) -> None:
             # Whoever made a parent may be about to mark it as made, and till then it seems to be the user's.
             if error.errno != errno.EINVAL or number == 1:
                 raise
-            time.sleep(_FIRST_PAUSE)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         else:
             return
 
