@@ -107,10 +107,11 @@ class WriteCgroup(NamedTuple):
 
 @action("cgroup")
 class AllowRealtime(NamedTuple):
-    """Give the parents of a v1 cpu group that were made along with it the realtime budget that the group is to get.
+    """Give a v1 cpu group a realtime budget, and before it the parents that were made along with it.
 
     A group's budget comes out of its parent's, which starts at none (scheduler/sched-rt-group.rst). ``runtime`` of each
     ``period``, in microseconds. Parents of the user's own keep what they have: the kernel says when that is too little.
+    A group that has a budget already keeps it: the write that changes it comes after this.
     """
 
     path: str
@@ -119,10 +120,10 @@ class AllowRealtime(NamedTuple):
 
     def describe(self) -> str:
         """Return the sentence."""
-        return f"allow the groups above {self.path} {self.runtime} µs of realtime in {self.period} µs"
+        return f"allow {self.path} and the groups above it {self.runtime} µs of realtime in {self.period} µs"
 
     def run(self, slots: Slots) -> None:
-        """Raise the budgets, from the top down."""
+        """Raise the budgets, from the top down, and take this one."""
         cgroup_tree.allow_realtime(self.path, self.runtime, self.period)
 
 
